@@ -1,0 +1,231 @@
+"""Device cards: TOML files that hold each value with its unit and its source.
+
+    [card]
+    name = "my-device"
+    title = "What it describes"
+    citation = "Where it was published"
+
+    [memristor]
+    clamp_voltage = { value = 1.1, unit = "V", source = "inferred: G = 0.9 I_cc in figure 3" }
+
+A source begins with one of: stated, read, calc, inferred, literature, fitted, chosen; a chosen value says
+why. `load_card` reads a shipped card by name or a file by path; `Card.build` turns a section into a model,
+converting units, checking bounds, and refusing keys that the model does not have.
+"""
+
+import dataclasses
+import os
+import tempfile
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import tomlkit
+
+from hfsim.errors import InputError
+from hfsim.parameters import PhysicalModel, specifications
+from hfsim.units import factor, parse_unit
+
+SOURCES = ("stated", "read", "calc", "inferred", "literature", "fitted", "chosen")
+_ENTRY_KEYS = {"value", "unit", "source"}
+_HEADER_KEYS = {"name", "title", "citation", "doi"}
+
+Model = TypeVar("Model", bound=PhysicalModel)
+
+
+class Entry(NamedTuple):
+    """One value of a card: a number or a list of numbers, its unit as written, and its source."""
+
+    value: float | tuple[float, ...]
+    unit: str
+    source: str
+
+
+class Card(NamedTuple):
+    """A device card: its header and its sections of entries."""
+
+    header: dict[str, str]
+    sections: dict[str, dict[str, Entry]]
+
+    @property
+    def name(self) -> str:
+        return self.header["name"]
+
+    def section(self, name: str) -> dict[str, Entry]:
+        """The entries of one section.
+
+        Raises:
+            InputError: the card has no such section.
+        """
+        if name not in self.sections:
+            raise InputError(
+                "section", f"be one of {', '.join(self.sections)} of card {self.name}", repr(name)
+            )
+        return self.sections[name]
+
+    def quantity(self, section: str, key: str, unit: str) -> Any:
+        """One value of the card in the unit asked for; a list becomes a tuple."""
+        entries = self.section(section)
+        if key not in entries:
+            raise InputError(f"{section}.{key}", f"be in card {self.name}", f"not among {', '.join(entries)}")
+        entry = entries[key]
+        scale = _scale(f"{section}.{key}", entry.unit, unit)
+        return tuple(v * scale for v in entry.value) if isinstance(entry.value, tuple) else entry.value * scale
+
+    def build(self, model: type[Model], section: str, **others: Any) -> Model:
+        """Build a `PhysicalModel` from a section.
+
+        Args:
+            model: the class; every parameter without a default must be in the section.
+            section: the section's name.
+            others: fields that no card holds (nested models, static sizes), or values that replace the card's.
+
+        Raises:
+            InputError: an unknown or missing key, a wrong unit, a value outside its bounds.
+        """
+        entries, specs = self.section(section), specifications(model)
+        for key in entries:
+            if key not in specs:
+                raise InputError(
+                    f"{section}.{key}",
+                    f"be a parameter of {model.__name__} ({', '.join(specs)})",
+                    f"in card {self.name}",
+                    "check its spelling",
+                )
+        values = {key: self.quantity(section, key, specs[key].unit) for key in entries}
+        values.update(others)
+        missing = [
+            field.name
+            for field in dataclasses.fields(model)
+            if field.name in specs and field.name not in values and field.default is dataclasses.MISSING
+        ]
+        if missing:
+            raise InputError(
+                f"{section}.{missing[0]}",
+                f"be given for {model.__name__}",
+                f"missing from card {self.name}",
+                specs[missing[0]].doc,
+            )
+        return model(**values)
+
+
+def _scale(name: str, written: str, wanted: str) -> float:
+    try:
+        return factor(written, wanted)
+    except InputError as error:
+        raise InputError(f"{name}.unit", f"be convertible to {wanted}", repr(written)) from error
+
+
+def available_cards() -> tuple[str, ...]:
+    """The names of the cards that hfsim ships."""
+    files = resources.files(__name__).iterdir()
+    return tuple(sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml")))
+
+
+def load_card(card: str | os.PathLike) -> Card:
+    """Load a shipped card by its name, or any card by the path of its TOML file.
+
+    Raises:
+        InputError: there is no such card, or the file is not a valid one.
+    """
+    path = Path(card)
+    if path.suffix == ".toml":
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError("card", "be a readable TOML file", f"{path} ({error})") from error
+    elif str(card) in available_cards():
+        text = resources.files(__name__).joinpath(f"{card}.toml").read_text(encoding="utf-8")
+    else:
+        raise InputError(
+            "card", f"be one of {', '.join(available_cards())}, or the path of a .toml file", repr(str(card))
+        )
+    return read_card(text, where=str(card))
+
+
+def read_card(text: str, *, where: str = "text") -> Card:
+    """Parse the TOML text of a card and check it; `where` names it in errors."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError("card", "be valid TOML", f"{where} ({error})") from error
+    header = tree.pop("card", None)
+    if not isinstance(header, Mapping) or not {"name", "title", "citation"} <= set(header):
+        raise InputError("card", "begin with [card] holding name, title and citation", where)
+    for key, value in header.items():
+        if key not in _HEADER_KEYS or not isinstance(value, str):
+            raise InputError(f"card.{key}", f"be a text, one of {', '.join(sorted(_HEADER_KEYS))}", repr(value))
+    sections = {}
+    for name, entries in tree.items():
+        if not isinstance(entries, Mapping):
+            raise InputError(name, "be a section of entries", repr(entries))
+        sections[name] = {key: _entry(f"{name}.{key}", value) for key, value in entries.items()}
+    return Card(dict(header), sections)
+
+
+def _entry(name: str, entry: Any) -> Entry:
+    if not isinstance(entry, Mapping):
+        raise InputError(name, "be a table { value, unit, source }", repr(entry))
+    if missing := _ENTRY_KEYS - set(entry):
+        raise InputError(f"{name}.{min(missing)}", "be given", "missing", "write { value = , unit = , source = }")
+    if unknown := set(entry) - _ENTRY_KEYS:
+        raise InputError(f"{name}.{min(unknown)}", "be one of value, unit, source", repr(entry[min(unknown)]))
+    source = entry["source"]
+    kind, _, why = str(source).partition(":")
+    if not isinstance(source, str) or kind.strip() not in SOURCES or not why.strip():
+        raise InputError(
+            f"{name}.source", f'be "kind: where or why", kind one of {", ".join(SOURCES)}', repr(source)
+        )
+    value = entry["value"]
+    numbers = value if isinstance(value, list) else [value]
+    if not numbers or any(isinstance(v, bool) or not isinstance(v, int | float) for v in numbers):
+        raise InputError(f"{name}.value", "be a number or a list of numbers", repr(value))
+    if not np.all(np.isfinite(numbers)):
+        raise InputError(f"{name}.value", "be finite", repr(value))
+    try:
+        parse_unit(entry["unit"])
+    except InputError as error:
+        raise InputError(f"{name}.unit", "be a unit such as uS or MV/cm", repr(entry["unit"])) from error
+    return Entry(tuple(map(float, value)) if isinstance(value, list) else float(value), entry["unit"], source)
+
+
+def format_card(card: Card) -> str:
+    """The TOML text of a card; `read_card` gives the same card back."""
+    document = tomlkit.document()
+    header = tomlkit.table()
+    header.update(card.header)
+    document.add("card", header)
+    for name, entries in card.sections.items():
+        section = tomlkit.table()
+        for key, entry in entries.items():
+            line = tomlkit.inline_table()
+            value = list(entry.value) if isinstance(entry.value, tuple) else entry.value
+            line.update({"value": value, "unit": entry.unit, "source": entry.source})
+            section.add(key, line)
+        document.add(name, section)
+    return tomlkit.dumps(document)
+
+
+def write_card(card: Card, path: str | os.PathLike) -> None:
+    """Write a card to a TOML file, whole or not at all."""
+    target = Path(path)
+    text = format_card(card)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+            whole = Path(scratch, "card.toml")
+            whole.write_text(text, encoding="utf-8")
+            os.replace(whole, target)
+    except OSError as error:
+        raise InputError("path", "be writable", f"{target} ({error.strerror})") from error
+
+
+def with_values(card: Card, section: str, model: PhysicalModel, source: str) -> Card:
+    """A copy of `card` with the scalar parameters of `model` in `section`, all from one `source`."""
+    specs = specifications(type(model))
+    entries = dict(card.sections.get(section, {}))
+    for key, spec in specs.items():
+        entries[key] = Entry(float(getattr(model, key)), spec.unit, source)
+    return Card(card.header, {**card.sections, section: entries})

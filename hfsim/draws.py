@@ -1,0 +1,93 @@
+"""Random draws by address: (stream, array or chip, event), never by the order of calls.
+
+A draw is named by folding its address into a typed key and is then made in bulk for the whole array, a
+device's place in it being the rest of its address. So the same draw comes out for any chunking,
+checkpointing, resuming or sharding.
+
+The learning rule's mask needs one Bernoulli draw per weight and sample; threefry would cost most of a
+training step. `hashed_bernoulli` is an integer hash of (event, row, column) that fuses into the update; rows
+and columns are hashed by a 32-bit finaliser with full avalanche (constants of Wellons' search, "lowbias32",
+2018, public domain). Use it for masks and rounding; device noise comes from threefry.
+"""
+
+import math
+from typing import NamedTuple
+from zlib import crc32
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+
+from hfsim.errors import InputError
+
+
+def stream(key: Key[Array, ""], name: str) -> Key[Array, ""]:
+    """The sub-stream of `key` with this name."""
+    return jax.random.fold_in(key, crc32(name.encode()))
+
+
+def address(key: Key[Array, ""], *places: int | Int[Array, ""]) -> Key[Array, ""]:
+    """Fold integers (array, chip, event, ...) into `key`, in this order."""
+    for place in places:
+        key = jax.random.fold_in(key, place)
+    return key
+
+
+def require_key(key: object, name: str = "key") -> Key[Array, ""]:
+    """Return `key` if it is one typed key.
+
+    Raises:
+        InputError: it is none, or a raw uint32 one, whose arithmetic silently makes new "keys".
+    """
+    if isinstance(key, jax.Array | jax.core.Tracer) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        return key
+    raise InputError(name, "be a typed key", type(key).__name__, "make one with jax.random.key(seed)")
+
+
+class EventHash(NamedTuple):
+    """Random words of one event for an array of some shape: one for each row, one for each column.
+
+    `rows` has the array's shape without its last axis and a 1 in its place, `columns` that of the last axis.
+    """
+
+    rows: UInt32[Array, "*rows 1"]
+    columns: UInt32[Array, " columns"]
+
+
+def _avalanche(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
+    """A 32-bit finaliser in which every input bit flips every output bit half of the time."""
+    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+    return x ^ (x >> 16)
+
+
+def event_hash(key: Key[Array, ""], event: Int[Array, ""], shape: tuple[int, ...]) -> EventHash:
+    """The random words of `event` on an array of `shape`, which has at least one axis.
+
+    Threefry draws an odd multiplier and an offset for the event; each row and column hashes its number with
+    them.
+    """
+    multiplier, offset = jax.random.bits(jax.random.fold_in(key, event), (2,))
+    lines = math.prod(shape[:-1]) + shape[-1]
+    words = _avalanche(jnp.arange(lines, dtype=jnp.uint32) * (multiplier | jnp.uint32(1)) + offset)
+    return EventHash(words[: -shape[-1]].reshape((*shape[:-1], 1)), words[-shape[-1] :])
+
+
+def hashed_bits(event: EventHash) -> UInt32[Array, "..."]:
+    """One 32-bit word for each place of the array: (row xor column) times an odd constant.
+
+    Three instructions a place, so that it fuses into an update. The upper bits are the good ones. Any three of
+    the four corners of a rectangle are independent; the fourth follows from them, scrambled by the product.
+    """
+    return (event.rows ^ event.columns) * jnp.uint32(0x9E3779B1)
+
+
+def hashed_bernoulli(event: EventHash, probability: Float[Array, ""]) -> Bool[Array, "..."]:
+    """True with `probability` at each place of the array, on a grid of 2^-31; 0 is never and 1 always."""
+    threshold = (jnp.asarray(probability, jnp.float32) * 2.0**31).astype(jnp.uint32)
+    return (hashed_bits(event) >> 1) < threshold
+
+
+def hashed_uniform(event: EventHash) -> Float[Array, "..."]:
+    """Uniform float32 numbers in [0, 1) at each place of the array, on a grid of 2^-24."""
+    return (hashed_bits(event) >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)

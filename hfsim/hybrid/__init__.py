@@ -1,0 +1,30 @@
+"""The FeCAP/memristor memory: hidden-weight code, transfers, array, ledger."""
+
+from hfsim.hybrid.array import CELLS as CELLS
+from hfsim.hybrid.array import SYNAPSE_CELLS as SYNAPSE_CELLS
+from hfsim.hybrid.array import HybridArray as HybridArray
+from hfsim.hybrid.array import HybridArrayState as HybridArrayState
+from hfsim.hybrid.code import CODES as CODES
+from hfsim.hybrid.code import WORD_MAX as WORD_MAX
+from hfsim.hybrid.code import WORDS_PER_CODE as WORDS_PER_CODE
+from hfsim.hybrid.code import code as code
+from hfsim.hybrid.code import pack as pack
+from hfsim.hybrid.code import truncate as truncate
+from hfsim.hybrid.code import unpack as unpack
+from hfsim.hybrid.from_card import MECHANISMS as MECHANISMS
+from hfsim.hybrid.from_card import TRANSFERS as TRANSFERS
+from hfsim.hybrid.from_card import ferroelectric_capacitor as ferroelectric_capacitor
+from hfsim.hybrid.from_card import memristor as memristor
+from hfsim.hybrid.from_card import transfer as transfer
+from hfsim.hybrid.from_card import transfer_line as transfer_line
+from hfsim.hybrid.ledger import CellCost as CellCost
+from hfsim.hybrid.ledger import NetworkCount as NetworkCount
+from hfsim.hybrid.ledger import OperationPrices as OperationPrices
+from hfsim.hybrid.ledger import cell_cost as cell_cost
+from hfsim.hybrid.ledger import count_network as count_network
+from hfsim.hybrid.ledger import published_rule as published_rule
+from hfsim.hybrid.transfer import AbstractTransfer as AbstractTransfer
+from hfsim.hybrid.transfer import CircuitTransfer as CircuitTransfer
+from hfsim.hybrid.transfer import ConductancePair as ConductancePair
+from hfsim.hybrid.transfer import LinearTransfer as LinearTransfer
+from hfsim.hybrid.transfer import MeasuredTransfer as MeasuredTransfer

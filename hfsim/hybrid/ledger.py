@@ -1,0 +1,139 @@
+"""Operations, energy and wear: of a worst cell by the published rule, and of a whole network as counted.
+
+Published rule, for N samples, mask probability p and one transfer every k samples (Martemucci et al., Nature
+Electronics 8, 921 (2025)):
+
+    FeCAP operations = 2 p N + 4 N/k,    memristor operations = 2 N/k,    energy = 100 fJ and 1 pJ each
+
+That is the energy of **one worst-case FeCAP plus one memristor over the whole training** (38.4 nJ at k = 100),
+not of the network. `count_network` gives the network: every minimum cell of every synapse, from integer counts.
+Two operations are one cycle of endurance.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from hfsim.cards import Card
+from hfsim.circuits.transfer_line import MSB_CELLS
+from hfsim.errors import InputError
+from hfsim.hybrid.array import CELLS
+from hfsim.parameters import PhysicalModel, parameter
+
+SENSE_AND_WRITE = 2  # operations of one update, on every cell of a synapse
+MSB_TRANSFER = 4  # sense, write back, pulse onto the line, write back
+SIGN_TRANSFER = 2  # sense, write back
+TARGET_TRANSFER = 2  # RESET, SET
+TWIN_TRANSFER = 1  # RESET
+FEMTOJOULE_PER_NANOJOULE = 1e6
+
+
+class OperationPrices(PhysicalModel):
+    """Energy of an operation and cycles to the end of life."""
+
+    fecap_operation_energy: Float[Array, ""] = parameter(
+        unit="fJ", bounds=(0.0, 1e9), doc="energy of one operation on one minimum FeCAP"
+    )
+    memristor_operation_energy: Float[Array, ""] = parameter(
+        unit="fJ", bounds=(0.0, 1e9), doc="energy of one operation on one memristor"
+    )
+    fecap_endurance: Float[Array, ""] = parameter(unit="1", bounds=(1.0, 1e18), doc="cycles of a FeCAP")
+    memristor_endurance: Float[Array, ""] = parameter(unit="1", bounds=(1.0, 1e18), doc="cycles of a memristor")
+
+    @classmethod
+    def from_card(cls, card: Card) -> "OperationPrices":
+        """The card's section `ledger`."""
+        return card.build(cls, "ledger")
+
+    def energy(self, fecap_operations, memristor_operations):
+        """Energy [nJ] of counted operations, exact integers or expectations."""
+        return (
+            fecap_operations * self.fecap_operation_energy
+            + memristor_operations * self.memristor_operation_energy
+        ) / FEMTOJOULE_PER_NANOJOULE
+
+
+class CellCost(NamedTuple):
+    """Operations, energy [nJ] and endurance margins of one FeCAP and one memristor over a training."""
+
+    fecap_operations: float
+    memristor_operations: float
+    energy_nJ: float
+    fecap_margin: float
+    memristor_margin: float
+
+
+def cell_cost(prices: OperationPrices, fecap_operations, memristor_operations) -> CellCost:
+    """Price one FeCAP and one memristor; a margin is endurance over cycles, infinite where nothing was done."""
+    energy = float(prices.energy(float(fecap_operations), float(memristor_operations)))
+    return CellCost(
+        fecap_operations,
+        memristor_operations,
+        energy,
+        float(prices.fecap_endurance) / (fecap_operations / 2) if fecap_operations else float("inf"),
+        float(prices.memristor_endurance) / (memristor_operations / 2) if memristor_operations else float("inf"),
+    )
+
+
+def published_rule(prices: OperationPrices, *, samples: float, probability: float, period: float) -> CellCost:
+    """The article's closed form for its worst cell.
+
+    Raises:
+        InputError: `samples` is negative, `probability` outside [0, 1], or `period` not positive.
+    """
+    if not samples >= 0:
+        raise InputError("samples", "be at least 0", samples)
+    if not 0 <= probability <= 1:
+        raise InputError("probability", "lie in [0, 1]", probability)
+    if not period > 0:
+        raise InputError("period", "be above 0", period)
+    transfers = samples / period
+    return cell_cost(prices, SENSE_AND_WRITE * probability * samples + MSB_TRANSFER * transfers, 2 * transfers)
+
+
+class NetworkCount(NamedTuple):
+    """Exact integer counts over a training.
+
+    `fecap_operations` and `memristor_operations` are sums over all minimum cells and memristors;
+    `worst_fecap_operations` and `worst_memristor_operations` the largest of any device.
+    """
+
+    synapses: int
+    updates: int
+    worst_updates: int
+    transfers: int
+    fecap_operations: int
+    memristor_operations: int
+    worst_fecap_operations: int
+    worst_memristor_operations: int
+
+
+def count_network(updates: Iterable[np.ndarray], transfers: int) -> NetworkCount:
+    """Count a network's operations.
+
+    Args:
+        updates: for each layer, the integer number of updates of each weight.
+        transfers: how many times the whole network was transferred.
+
+    Raises:
+        InputError: the counts are no integers.
+    """
+    arrays = [np.asarray(u) for u in updates]
+    if any(not np.issubdtype(a.dtype, np.integer) for a in arrays):
+        raise InputError("updates", "hold integers", [str(a.dtype) for a in arrays])
+    synapses = sum(a.size for a in arrays)
+    total = sum(int(a.sum(dtype=np.int64)) for a in arrays)
+    worst = max((int(a.max()) for a in arrays if a.size), default=0)
+    per_transfer = SIGN_TRANSFER + sum(MSB_CELLS) * MSB_TRANSFER
+    return NetworkCount(
+        synapses=synapses,
+        updates=total,
+        worst_updates=worst,
+        transfers=int(transfers),
+        fecap_operations=CELLS * SENSE_AND_WRITE * total + per_transfer * synapses * int(transfers),
+        memristor_operations=(TARGET_TRANSFER + TWIN_TRANSFER) * synapses * int(transfers),
+        worst_fecap_operations=SENSE_AND_WRITE * worst + MSB_TRANSFER * int(transfers),
+        worst_memristor_operations=TARGET_TRANSFER * int(transfers),
+    )

@@ -1,0 +1,230 @@
+"""Three fidelities of one step: sign and three bits of a word become two conductances.
+
+    G_target = level(code) + spread,  the target being G+ for words of sign +, G- for sign -
+    G_twin   = what RESET leaves in the other memristor of the pair
+
+`LinearTransfer` spaces the eight levels evenly; `MeasuredTransfer` uses the published means and their spread,
+drawn afresh at each transfer; `CircuitTransfer` computes them from the physics of capacitor, line, transistor
+and filament, with mismatch that stays with the device. Each tells `weight_per_uS`, which turns G+ - G- into a
+weight of the network: 7/(mu_7 - mu_0) per level, 8 levels to the unit. Martemucci et al., Nature Electronics 8, 921 (2025).
+"""
+
+import abc
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key
+
+from hfsim.cards import Card
+from hfsim.circuits.transfer_line import MSB_CELLS, TransferLine, code_bits
+from hfsim.draws import stream
+from hfsim.errors import InputError
+from hfsim.estimators import AbstractEstimator
+from hfsim.hybrid.code import CODES, code, negative
+from hfsim.parameters import PhysicalModel, parameter
+
+
+class ConductancePair(NamedTuple):
+    """The two conductances [uS] of each weight."""
+
+    plus: Float[Array, "*weights"]
+    minus: Float[Array, "*weights"]
+
+
+class AbstractTransfer(PhysicalModel):
+    """How words become conductance pairs.
+
+    `twin_noise` says what the idle twin holds: False, the mean of code 0 without noise, which reproduces the
+    published sigma_W = 0.594; True, a draw of its own. `clip` cuts conductances at 0; the published spread of
+    8.7 uS makes 44 % of code-0 draws negative, and clipping would move their mean from 1.4 to 4.2 uS.
+    """
+
+    twin_noise: eqx.AbstractVar[bool]
+    clip: eqx.AbstractVar[bool]
+
+    @abc.abstractmethod
+    def levels(self) -> Float[Array, " 8"]:
+        """Mean conductances [uS] of codes 0..7."""
+
+    @abc.abstractmethod
+    def fabricate(self, shape: tuple[int, ...], key: Key[Array, ""]) -> Any:
+        """What stays with each weight's devices for life: a tree of arrays, None where nothing does."""
+
+    @abc.abstractmethod
+    def target(
+        self, codes: Float[Array, "*w"], sign: Bool[Array, "*w"], devices: Any, key: Key[Array, ""]
+    ) -> Float[Array, "*w"]:
+        """Conductance [uS] of the programmed memristor; `sign` True is the one on the minus side."""
+
+    @abc.abstractmethod
+    def twin(self, shape: tuple[int, ...], key: Key[Array, ""]) -> Float[Array, "*w"]:
+        """Conductance [uS] of the idle memristor."""
+
+    @property
+    def weight_per_uS(self) -> Float[Array, ""]:
+        """Weight of the network per uS of G+ - G-: the span of the levels is 7/8."""
+        levels = self.levels()
+        return (CODES - 1) / CODES / (levels[-1] - levels[0])
+
+    def weights(self, pair: ConductancePair) -> Float[Array, "*w"]:
+        """The read-out: weights of the network."""
+        return self.weight_per_uS * (pair.plus - pair.minus)
+
+    def program(
+        self,
+        words: Float[Array, "*w"],
+        devices: Any,
+        key: Key[Array, ""],
+        estimator: AbstractEstimator | None = None,
+    ) -> ConductancePair:
+        """Transfer words; `key` addresses this transfer, `devices` come from `fabricate`."""
+        sign = negative(words)
+        target = self.target(code(words, estimator), sign, devices, stream(key, "target"))
+        twin = self.twin(words.shape, stream(key, "twin"))
+        if self.clip:
+            target, twin = jnp.maximum(target, 0.0), jnp.maximum(twin, 0.0)
+        return ConductancePair(jnp.where(sign, twin, target), jnp.where(sign, target, twin))
+
+
+def _normal(key, shape, dtype):
+    return jax.random.normal(key, shape, dtype=jnp.float32).astype(dtype)
+
+
+class LinearTransfer(AbstractTransfer):
+    """Eight evenly spaced levels, with a spread that may be 0: the ideal the measured one is compared with."""
+
+    low: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 1e3), doc="conductance of code 0")
+    high: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 1e3), doc="conductance of code 7")
+    sigma: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 100.0), doc="spread of a transfer", default=0.0)
+    twin_noise: bool = eqx.field(static=True, default=False)
+    clip: bool = eqx.field(static=True, default=False)
+
+    @classmethod
+    def from_card(cls, card: Card, **options) -> "LinearTransfer":
+        """The ends of the card's measured levels, no spread."""
+        mean = card.quantity("levels", "mean", "uS")
+        return cls(low=mean[0], high=mean[-1], **options)
+
+    def levels(self):
+        return self.low + (self.high - self.low) * jnp.arange(CODES) / (CODES - 1)
+
+    def fabricate(self, shape, key):
+        return None
+
+    def target(self, codes, sign, devices, key):
+        mean = self.low + (self.high - self.low) * codes / (CODES - 1)
+        return mean + self.sigma * _normal(key, codes.shape, codes.dtype)
+
+    def twin(self, shape, key):
+        noise = self.sigma * _normal(key, shape, self.low.dtype) if self.twin_noise else 0.0
+        return jnp.broadcast_to(self.low + noise, shape)
+
+
+class MeasuredTransfer(AbstractTransfer):
+    """The published means of the eight levels and their spread, drawn afresh at each transfer."""
+
+    mean: Float[Array, " 8"] = parameter(unit="uS", bounds=(0.0, 1e3), doc="mean conductance of codes 0 to 7")
+    sigma: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 100.0), doc="spread of a transfer")
+    twin_noise: bool = eqx.field(static=True, default=False)
+    clip: bool = eqx.field(static=True, default=False)
+
+    def __check_init__(self):
+        if eqx.is_array(self.mean) and self.mean.shape != (CODES,):  # what is no array is refused by name later
+            raise InputError("mean", f"have shape ({CODES},)", f"shape {self.mean.shape}")
+
+    @classmethod
+    def from_card(cls, card: Card, **options) -> "MeasuredTransfer":
+        """The card's level table."""
+        return cls(
+            mean=card.quantity("levels", "mean", "uS"), sigma=card.quantity("levels", "sigma", "uS"), **options
+        )
+
+    def levels(self):
+        return self.mean
+
+    def fabricate(self, shape, key):
+        return None
+
+    def target(self, codes, sign, devices, key):
+        return interpolate_levels(self.mean, codes) + self.sigma * _normal(key, codes.shape, codes.dtype)
+
+    def twin(self, shape, key):
+        noise = self.sigma * _normal(key, shape, self.mean.dtype) if self.twin_noise else 0.0
+        return jnp.broadcast_to(self.mean[0] + noise, shape)
+
+
+class CircuitDevices(NamedTuple):
+    """What mismatch leaves for life: mean conductance [uS] of each code on each side, and what is left to noise."""
+
+    table: Float[Array, "8 2 *w"]
+    sigma: Float[Array, " 8"]
+
+
+class CircuitTransfer(AbstractTransfer):
+    """Levels from the physics of the transfer line, with each device's own mismatch.
+
+    Mismatch of the capacitors' P_r and of the transistors' threshold gives each weight its own eight levels on
+    each side (`fabricate`); the memristor's spread adds at each transfer, reduced so that both together make
+    the published total.
+    """
+
+    line: TransferLine
+    level_table: Float[Array, " 8"] = parameter(
+        unit="uS", bounds=(0.0, 1e3), doc="mean conductance of codes 0 to 7, solved from `line`"
+    )
+    twin_noise: bool = eqx.field(static=True, default=False)
+    clip: bool = eqx.field(static=True, default=False)
+
+    @classmethod
+    def from_line(cls, line: TransferLine, **options) -> "CircuitTransfer":
+        """Solve the nominal levels of `line` once."""
+        return cls(line=line, level_table=line.levels(), **options)
+
+    def levels(self):
+        return self.level_table
+
+    def fabricate(self, shape, key):
+        line = self.line
+        capacitors = line.capacitor.sample(
+            (*shape, 3), stream(key, "capacitors"), cells=jnp.asarray(MSB_CELLS, line.capacitor.P_r.dtype)
+        )
+        transistors = line.transistor.sample((2, *shape), stream(key, "transistors"))
+        nominal = jnp.linspace(0.0, 2 * line.switchable_charge(jnp.ones(3)), 129)
+        voltage = line.line_voltage(nominal)
+
+        def levels_of(bits):
+            charge = line.switchable_charge(jnp.broadcast_to(bits, (*shape, 3)), capacitors)
+            V_TL = jnp.broadcast_to(jnp.interp(charge, nominal, voltage), (2, *shape))
+            return line.memristor.mean_conductance(line.compliance_current(V_TL, transistors))
+
+        table = jax.lax.map(levels_of, code_bits(jnp.arange(CODES)))
+        mismatch = jnp.var(table, axis=tuple(range(1, table.ndim)))
+        left = jnp.maximum(line.memristor.sigma_set**2 - mismatch, 0.0)
+        return CircuitDevices(table, jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0))
+
+    def target(self, codes, sign, devices, key):
+        side = jnp.where(sign, devices.table[:, 1], devices.table[:, 0])
+        sigma = interpolate_levels(devices.sigma, codes)
+        return interpolate_levels(side, codes) + sigma * _normal(key, codes.shape, codes.dtype)
+
+    def twin(self, shape, key):
+        if self.twin_noise:
+            return self.line.memristor.reset_conductance(shape, key)
+        return jnp.broadcast_to(self.level_table[0], shape)
+
+
+def interpolate_levels(levels: Float[Array, "8 ..."], codes: Float[Array, "*w"]) -> Float[Array, "*w"]:
+    """Level of each code, linear between codes so that an estimator's gradient has a slope to follow.
+
+    `levels` has shape (8,), or (8, *w) for devices with their own.
+    """
+    lower = jnp.clip(jnp.floor(codes), 0, CODES - 2)
+    index = lower.astype(jnp.int32)
+    if levels.ndim == 1:
+        below, above = levels[index], levels[index + 1]
+    else:
+        below = jnp.take_along_axis(levels, index[None], axis=0)[0]
+        above = jnp.take_along_axis(levels, index[None] + 1, axis=0)[0]
+    return below + (codes - jax.lax.stop_gradient(lower)) * (above - below)

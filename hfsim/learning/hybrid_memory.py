@@ -1,0 +1,276 @@
+"""The hybrid FeCAP/memristor memory as an optax gradient transformation.
+
+The optimiser is the memory: its state holds the hidden words (FeCAPs), both conductances of each weight
+(memristors), their clocks and the counts; the network's parameter is the read-out of G+ - G-. At every sample
+
+    W <- clip[W - m round(lr s g)],   m ~ Bernoulli(p) for each weight and sample,   s words per unit of weight
+
+and after every `period` samples sign and three MSBs of all words are transferred to the memristors.
+Martemucci et al., Nature Electronics 8, 921 (2025). What the article leaves open is an argument of
+`HybridMemory`, with the choice made here as its default.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hfsim.devices.memristor import Memristor, MemristorState
+from hfsim.draws import EventHash, address, event_hash, hashed_bernoulli, hashed_uniform, require_key, stream
+from hfsim.errors import InputError
+from hfsim.estimators import AbstractEstimator, Exact
+from hfsim.hybrid.code import WORD_MAX
+from hfsim.hybrid.transfer import AbstractTransfer, ConductancePair
+from hfsim.learning.rounding import AbstractRounding, Nearest
+from hfsim.parameters import PhysicalModel, parameter
+from hfsim.units import ROOM_TEMPERATURE
+
+
+class Factors(NamedTuple):
+    """The gradients of one weight matrix over successive samples, as outer products x_i delta_j.
+
+    `x` has shape (samples, inputs), `delta` (samples, outputs).
+    """
+
+    x: Float[Array, "samples inputs"]
+    delta: Float[Array, "samples outputs"]
+
+
+class WeightMemory(NamedTuple):
+    """The memory of one weight array: FeCAP words, both memristors, what mismatch left, integer updates."""
+
+    words: Float[Array, "*w"]
+    plus: MemristorState
+    minus: MemristorState
+    devices: Any
+    updates: Int[Array, "*w"]
+
+
+class HybridMemoryState(NamedTuple):
+    """State of the memory of a network: one `WeightMemory` per leaf of the parameters, in their order, and how
+    many samples and transfers it has seen."""
+
+    weights: tuple[WeightMemory, ...]
+    samples: Int[Array, ""]
+    transfers: Int[Array, ""]
+
+
+class HybridMemory(PhysicalModel):
+    """Learning rule and storage of the hybrid chip; `transformation()` is the optax view of it.
+
+    Args:
+        transfer: how words become conductances.
+        memristor: how conductances age.
+        learning_rate: lr of plain SGD, no momentum.
+        probability: p of the mask; 1 updates every weight at every sample.
+        words_per_unit: s, hidden steps in a weight of 1; 512 makes the word's range [-1, 1).
+        period: k, samples from one transfer to the next.
+        rounding: how lr s g becomes an integer.
+        estimator: how the truncation to four bits is differentiated in a transfer.
+        rewrite_unchanged: whether a masked-in word whose step rounds to 0 is rewritten, and so counted; True
+            reproduces the published p N.
+        key: addresses every draw of this memory.
+    """
+
+    transfer: AbstractTransfer
+    memristor: Memristor
+    learning_rate: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e6), doc="learning rate")
+    probability: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1.0), doc="probability of the update mask")
+    key: Key[Array, ""]
+    words_per_unit: Float[Array, ""] = parameter(
+        unit="1", bounds=(1.0, 1e6), doc="hidden steps in a weight of 1", default=512.0
+    )
+    period: int = eqx.field(static=True, default=100)
+    rounding: AbstractRounding = Nearest()
+    estimator: AbstractEstimator = Exact()
+    rewrite_unchanged: bool = eqx.field(static=True, default=True)
+
+    def __check_init__(self):
+        if not isinstance(self.period, int) or isinstance(self.period, bool) or self.period < 1:
+            raise InputError(
+                "period", "be an integer >= 1", repr(self.period), "choose how many samples pass between transfers"
+            )
+        require_key(self.key)
+
+    def transformation(self) -> optax.GradientTransformationExtraArgs:
+        """This memory as an optax gradient transformation."""
+        return optax.GradientTransformationExtraArgs(self.init, self.update)
+
+    def init(self, params: Any) -> HybridMemoryState:
+        """Store `params` (weights; clipped to the words' range) and transfer them once.
+
+        The network must then read its weights from the memory: `params = memory.read(params, state)`.
+
+        Raises:
+            InputError: a leaf of `params` is no array of floats.
+        """
+        leaves = jax.tree.leaves(params)
+        if not leaves or any(not eqx.is_inexact_array(leaf) for leaf in leaves):
+            raise InputError("params", "be a tree of arrays of floats", jax.tree.structure(params))
+        weights = []
+        for index, leaf in enumerate(leaves):
+            words = jnp.clip(jnp.round(leaf * self.words_per_unit), -WORD_MAX, WORD_MAX)
+            devices = self.transfer.fabricate(words.shape, address(stream(self.key, "devices"), index))
+            plus, minus = (
+                self.memristor.init(words.shape, address(stream(self.key, side), index))
+                for side in ("plus", "minus")
+            )
+            weights.append(WeightMemory(words, plus, minus, devices, jnp.zeros(words.shape, jnp.int32)))
+        state = HybridMemoryState(tuple(weights), jnp.int32(0), jnp.int32(0))
+        return self.transfer_now(state)
+
+    def update(
+        self, updates: Any, state: HybridMemoryState, params: Any = None, *, factors: Any = None, **extra: Any
+    ) -> tuple[Any, HybridMemoryState]:
+        """One sample's gradient, or the factors of several samples, into the words; transfer when it is due.
+
+        Args:
+            updates: dense gradients with respect to `params`, one sample (or one mean over a batch); ignored
+                where `factors` is given.
+            state: the memory.
+            params: the weights that the network now has.
+            factors: a sequence of `Factors`, one per leaf of `params`, for successive samples computed at these
+                same weights. The block must not run past the next transfer: it comes at the end of the call in
+                which the number of samples reaches a multiple of `period`.
+            extra: arguments of other transformations in a chain; not used.
+
+        Returns:
+            What optax adds to `params` to reach the new read-out, and the new state.
+
+        Raises:
+            InputError: `params` is missing, or its leaves do not match the memory.
+        """
+        self._check(params, state)
+        if factors is None:
+            count = 1
+            weights = tuple(
+                self._store(memory, gradient, self._hashes(index, state.samples, memory.words.shape))
+                for index, (memory, gradient) in enumerate(
+                    zip(state.weights, jax.tree.leaves(updates), strict=True)
+                )
+            )
+            moved = HybridMemoryState(weights, state.samples + count, state.transfers)
+        else:
+            moved = self.absorb(state, tuple(factors))
+        due = moved.samples // self.period > state.samples // self.period
+        new = jax.lax.cond(due, self.transfer_now, lambda s: s, moved)
+        change = jax.tree.map(lambda w, leaf: jnp.where(due, w - leaf, 0.0), self.programmed(params, new), params)
+        return change, new
+
+    def absorb(
+        self, state: HybridMemoryState, factors: tuple[Factors, ...], valid: Bool[Array, " samples"] | None = None
+    ) -> HybridMemoryState:
+        """Apply the updates of successive samples, without a transfer.
+
+        The samples are walked through in order; each outer product lives only inside the fused update of its
+        words. `valid` is False for padding, which leaves no trace.
+        """
+        samples = factors[0].x.shape[0]
+        valid = jnp.ones(samples, bool) if valid is None else valid
+        events = state.samples + jnp.arange(samples)
+        hashes = tuple(
+            jax.vmap(lambda e, i=i, m=m: self._hashes(i, e, m.words.shape))(events)
+            for i, m in enumerate(state.weights)
+        )
+
+        def sample(carry, inputs):
+            pairs, hashed, counts = inputs
+            new = (
+                self._advance(*memory, x[:, None] * delta[None, :], hashes, counts)
+                for memory, (x, delta), hashes in zip(carry, pairs, hashed, strict=True)
+            )
+            return tuple(new), None
+
+        carry = tuple((m.words, m.updates) for m in state.weights)
+        carry, _ = jax.lax.scan(sample, carry, (factors, hashes, valid))
+        weights = tuple(
+            m._replace(words=words, updates=updates)
+            for m, (words, updates) in zip(state.weights, carry, strict=True)
+        )
+        return HybridMemoryState(weights, state.samples + jnp.sum(valid).astype(jnp.int32), state.transfers)
+
+    def read(self, params: Any, state: HybridMemoryState) -> Any:
+        """The weights that the memristors hold now, in the structure of `params`."""
+        weights = [
+            self.transfer.weights(self.conductances(memory)).astype(leaf.dtype)
+            for memory, leaf in zip(state.weights, jax.tree.leaves(params), strict=True)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(params), weights)
+
+    def programmed(self, params: Any, state: HybridMemoryState) -> Any:
+        """The weights as the last transfer left them, before anything relaxed: cheaper than `read`."""
+        weights = [
+            self._programmed(memory).astype(leaf.dtype)
+            for memory, leaf in zip(state.weights, jax.tree.leaves(params), strict=True)
+        ]
+        return jax.tree.unflatten(jax.tree.structure(params), weights)
+
+    def conductances(self, memory: WeightMemory) -> ConductancePair:
+        """G+ and G- [uS] of one weight array, now."""
+        return ConductancePair(self.memristor.conductance(memory.plus), self.memristor.conductance(memory.minus))
+
+    def wait(
+        self, params: Any, state: HybridMemoryState, seconds, temperature=ROOM_TEMPERATURE
+    ) -> tuple[Any, HybridMemoryState]:
+        """Leave the chip alone for `seconds` [s] at `temperature` [K]: (aged weights, aged state).
+
+        The memristors relax; the FeCAP words keep what they hold (`FerroelectricCapacitor.wait` flips nothing
+        at rest without a built-in field).
+        """
+        aged = state._replace(
+            weights=tuple(
+                memory._replace(
+                    plus=self.memristor.wait(memory.plus, seconds, temperature),
+                    minus=self.memristor.wait(memory.minus, seconds, temperature),
+                )
+                for memory in state.weights
+            )
+        )
+        return self.read(params, aged), aged
+
+    def _store(self, memory: WeightMemory, gradient, hashes: tuple[EventHash, ...]) -> WeightMemory:
+        words, updates = self._advance(memory.words, memory.updates, gradient, hashes, True)
+        return memory._replace(words=words, updates=updates)
+
+    def _advance(self, words, updates, gradient, hashes: tuple[EventHash, ...], counts):
+        """The element-wise update of words and counts by one sample's gradient, where the sample `counts`."""
+        uniform = hashed_uniform(hashes[1]) if self.rounding.needs_uniform else None
+        step = self.rounding(self.learning_rate * self.words_per_unit * gradient, uniform)
+        hit = hashed_bernoulli(hashes[0], jnp.where(counts, self.probability, 0.0))
+        if not self.rewrite_unchanged:
+            hit = hit & (step != 0)
+        new = jnp.clip(words - jnp.where(hit, step, 0.0), -WORD_MAX, WORD_MAX)
+        return new.astype(words.dtype), updates + hit.astype(jnp.int32)
+
+    def _hashes(self, index: int, event, shape: tuple[int, ...]) -> tuple[EventHash, ...]:
+        names = ("mask", "rounding") if self.rounding.needs_uniform else ("mask",)
+        return tuple(event_hash(address(stream(self.key, name), index), event, shape) for name in names)
+
+    def transfer_now(self, state: HybridMemoryState) -> HybridMemoryState:
+        """Transfer all words to the memristors, due or not."""
+        weights = []
+        for index, memory in enumerate(state.weights):
+            key = address(stream(self.key, "transfer"), index, state.transfers)
+            pair = self.transfer.program(memory.words, memory.devices, key, self.estimator)
+            weights.append(
+                memory._replace(
+                    plus=self.memristor.place(memory.plus, pair.plus),
+                    minus=self.memristor.place(memory.minus, pair.minus),
+                )
+            )
+        return HybridMemoryState(tuple(weights), state.samples, state.transfers + 1)
+
+    def _programmed(self, memory: WeightMemory):
+        """The read-out right after a transfer, before anything relaxed."""
+        return self.transfer.weights(ConductancePair(memory.plus.programmed, memory.minus.programmed))
+
+    def _check(self, params: Any, state: HybridMemoryState) -> None:
+        if params is None:
+            raise InputError("params", "be given", "None", "call update(updates, state, params)")
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
+        stored = [memory.words.shape for memory in state.weights]
+        if shapes != stored:
+            raise InputError("params", f"have leaves of shapes {stored}", shapes)

@@ -1,0 +1,3 @@
+"""Analogue layers for flax nnx."""
+
+from hfsim.nn.linear import AnalogLinear as AnalogLinear

@@ -1,0 +1,3 @@
+"""Networks in flax, built from hfsim.nn."""
+
+from models.mlp import MLP as MLP

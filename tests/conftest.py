@@ -1,0 +1,25 @@
+"""Shared fixtures: float64 where a test asks for it, the project's card, typed keys."""
+
+import jax
+import pytest
+
+import hfsim
+
+
+@pytest.fixture
+def x64():
+    """Double precision inside one test."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def card():
+    """The card of the hybrid chip."""
+    return hfsim.load_card("cea-leti-2025-hybrid")
+
+
+@pytest.fixture
+def key():
+    """A typed key."""
+    return jax.random.key(0)

@@ -1,0 +1,97 @@
+"""What a trained chip does: accuracy, confusion, level statistics, and ten years on a shelf."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from hfsim.hybrid import CODES, code
+from hfsim.learning import HybridMemory
+from training.data import Split
+from training.loop import Chip, predict
+
+TIMES = {
+    "1 s": 1.0,
+    "1 h": 3600.0,
+    "1 day": 86400.0,
+    "1 month": 2.63e6,
+    "1 year": 3.156e7,
+    "10 years": 3.156e8,
+}
+"""How long the trained chip is left alone [s]."""
+AMPLITUDES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
+"""Multiples of the card's drift and diffusion that the report sweeps; 1 is the card."""
+
+
+def make_accuracy(graph: Any, split: Split):
+    """A jitted function: accuracy of each chip's weights (leading axis) on a split."""
+    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
+
+    @jax.jit
+    def accuracy(params) -> Float[Array, " chips"]:
+        return jax.vmap(lambda p: jnp.mean(predict(graph, p, images) == labels))(params)
+
+    return accuracy
+
+
+def confusion(graph: Any, params: Any, split: Split, classes: int) -> Int[np.ndarray, "classes classes"]:
+    """Counts of (true, predicted) classes, summed over the chips."""
+    predicted = jax.jit(jax.vmap(lambda p: predict(graph, p, jnp.asarray(split.images))))(params)
+    table = np.zeros((classes, classes), np.int64)
+    for row in np.asarray(predicted):
+        np.add.at(table, (split.labels, row), 1)
+    return table
+
+
+def ageing(
+    memory: HybridMemory, graph: Any, chips: Chip, split: Split
+) -> Float[np.ndarray, "amplitudes times chips"]:
+    """Accuracy after each of `TIMES` at rest, for relaxation at each of `AMPLITUDES` times the card's.
+
+    The trained chip is left alone: nothing is refreshed or compensated.
+    """
+    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
+
+    @jax.jit
+    def accuracy(chips: Chip, amplitude, seconds):
+        scaled = eqx.tree_at(
+            lambda m: (m.memristor.nu, m.memristor.sigma_u),
+            memory,
+            (memory.memristor.nu * amplitude, memory.memristor.sigma_u * amplitude),
+        )
+
+        def one(chip: Chip):
+            aged, _ = scaled.wait(chip.params, chip.memory, seconds)
+            return jnp.mean(predict(graph, aged, images) == labels)
+
+        return jax.vmap(one)(chips)
+
+    return np.asarray([[accuracy(chips, a, t) for t in TIMES.values()] for a in AMPLITUDES])
+
+
+class Levels(NamedTuple):
+    """Conductances [uS] of the programmed memristors by code, and their mean and standard deviation."""
+
+    samples: tuple[Float[np.ndarray, " devices"], ...]
+    mean: Float[np.ndarray, " 8"]
+    sigma: Float[np.ndarray, " 8"]
+
+
+def measure_levels(chips: Chip) -> Levels:
+    """Statistics of a transfer over all weights of all chips, which must just have transferred."""
+    codes, target = [], []
+    for weight in chips.memory.weights:
+        words = np.asarray(weight.words)
+        codes.append(np.asarray(code(words)).ravel())
+        chosen = np.where(np.signbit(words), weight.minus.programmed, weight.plus.programmed)
+        target.append(np.asarray(chosen).ravel())
+    codes, target = np.concatenate(codes), np.concatenate(target)
+    samples = tuple(target[codes == level] for level in range(CODES))
+    return Levels(
+        samples,
+        np.asarray([s.mean() if s.size else np.nan for s in samples]),
+        np.asarray([s.std() if s.size else np.nan for s in samples]),
+    )

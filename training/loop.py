@@ -1,0 +1,130 @@
+"""The training loop: one compiled scan per epoch, on the chip and in floating point.
+
+Between two transfers the conductances do not change, so the forward and backward passes of the samples in
+between are one batch, exactly; only the integer updates of the words are sequential. An epoch is therefore a
+scan over blocks of at most `period` samples. Blocks are aligned to the transfers, which need not divide the
+epoch: the block that an epoch's end cuts is finished by the next epoch, with padding that leaves no trace.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int, Key
+
+from hfsim.draws import address, stream
+from hfsim.learning import Factors, HybridMemory, HybridMemoryState
+
+
+class Chip(NamedTuple):
+    """A network on its memory: the weights that it reads now, and the memory's state."""
+
+    params: Any
+    memory: HybridMemoryState
+
+
+class Schedule(NamedTuple):
+    """The blocks of one epoch: places in the epoch's order, which of them count, where a transfer follows."""
+
+    place: Int[np.ndarray, "blocks period"]
+    valid: Bool[np.ndarray, "blocks period"]
+    due: Bool[np.ndarray, " blocks"]
+
+
+def schedule(first: int, samples: int, period: int) -> Schedule:
+    """Blocks for samples first .. first + samples - 1, counted over the whole training.
+
+    Always the same number of blocks for the same `samples` and `period`, so that one program serves all epochs.
+    """
+    blocks = -(-samples // period) + 1
+    offset = first % period
+    position = np.arange(blocks)[:, None] * period + np.arange(period) - offset
+    valid = (position >= 0) & (position < samples)
+    # a block ends in a transfer where its last place is reached by a sample that counts
+    return Schedule(np.clip(position, 0, samples - 1), valid, valid[:, -1])
+
+
+def sample_order(key: Key[Array, ""], epoch: int, samples: int) -> Int[Array, " samples"]:
+    """The order in which one chip sees the samples of an epoch."""
+    return jax.random.permutation(address(stream(key, "order"), epoch), samples)
+
+
+def loss_factors(
+    graph: Any, params: Any, images: Float[Array, "samples pixels"], labels: Int[Array, " samples"]
+) -> tuple[tuple[Factors, ...], Int[Array, " samples"]]:
+    """Factors of each layer's gradient for each sample's own cross-entropy, and the predicted classes.
+
+    A zero tap at each layer's output returns delta as its cotangent; the dense gradient is never made.
+    """
+    network = nnx.merge(graph, params)
+
+    def loss(taps):
+        logits, inputs = network(images, taps)
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        return jnp.sum(losses), (inputs, jnp.argmax(logits, axis=-1))
+
+    outputs = [leaf.shape[-1] for leaf in jax.tree.leaves(params)]
+    taps = tuple(jnp.zeros((images.shape[0], size), images.dtype) for size in outputs)
+    deltas, (inputs, predicted) = jax.grad(loss, has_aux=True)(taps)
+    return tuple(Factors(x, delta) for x, delta in zip(inputs, deltas, strict=True)), predicted
+
+
+def start_chip(memory: HybridMemory, params: Any) -> Chip:
+    """Put a network's initial weights into the memory and read them back through the memristors."""
+    state = memory.init(params)
+    return Chip(memory.programmed(params, state), state)
+
+
+def chip_epoch(
+    memory: HybridMemory, graph: Any, chip: Chip, images, labels, order, blocks: Schedule
+) -> tuple[Chip, Float[Array, ""]]:
+    """Train one chip on one epoch; also the fraction it got right while learning (before each update)."""
+
+    def block(chip, inputs):
+        place, valid, due = inputs
+        chosen = order[place]
+        factors, predicted = loss_factors(graph, chip.params, images[chosen], labels[chosen])
+        right = jnp.sum((predicted == labels[chosen]) & valid)
+        moved = chip._replace(memory=memory.absorb(chip.memory, factors, valid))
+        return jax.lax.cond(due, lambda c: transferred(memory, c), lambda c: c, moved), right
+
+    chip, right = jax.lax.scan(block, chip, blocks)
+    return chip, jnp.sum(right) / order.shape[0]
+
+
+def transferred(memory: HybridMemory, chip: Chip) -> Chip:
+    """The chip after one transfer of all its words."""
+    state = memory.transfer_now(chip.memory)
+    return Chip(memory.programmed(chip.params, state), state)
+
+
+def float_epoch(
+    optimiser: optax.GradientTransformation, graph: Any, params: Any, images, labels, order
+) -> tuple[Any, Float[Array, ""]]:
+    """Train the same network in floating point on one epoch, online, one sample at a time."""
+
+    def sample(params, index):
+        def loss(params):
+            logits, _ = nnx.merge(graph, params)(images[index])
+            return optax.softmax_cross_entropy_with_integer_labels(logits, labels[index]), logits
+
+        gradients, logits = jax.grad(loss, has_aux=True)(params)
+        updates, _ = optimiser.update(gradients, optimiser.init(params), params)
+        return optax.apply_updates(params, updates), jnp.argmax(logits) == labels[index]
+
+    params, right = jax.lax.scan(sample, params, order)
+    return params, jnp.mean(right)
+
+
+def predict(graph: Any, params: Any, images: Float[Array, "samples pixels"]) -> Int[Array, " samples"]:
+    """Predicted classes."""
+    return jnp.argmax(nnx.merge(graph, params)(images)[0], axis=-1)
+
+
+def with_key(memory: HybridMemory, key: Key[Array, ""]) -> HybridMemory:
+    """The same memory with the draws of another chip."""
+    return eqx.tree_at(lambda m: m.key, memory, key)

@@ -1,0 +1,165 @@
+"""The numbers of a finished run, each with its unit."""
+
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from hfsim.hybrid import (
+    CellCost,
+    HybridArray,
+    NetworkCount,
+    OperationPrices,
+    cell_cost,
+    count_network,
+    published_rule,
+    truncate,
+)
+from training.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, make_accuracy, measure_levels
+from training.experiment import Experiment, Progress
+from training.run_directory import versions, write_json
+
+
+class ChipResults(NamedTuple):
+    """What only a chip has: levels, weights, ageing, counts."""
+
+    levels: Levels
+    hidden: Float[np.ndarray, " weights"]
+    analogue: Float[np.ndarray, " weights"]
+    ageing: Float[np.ndarray, "amplitudes times chips"]
+    updates: Int[np.ndarray, " weights"]
+    counts: list[NetworkCount]
+    network_energy_nJ: list[float]
+    worst: CellCost
+    published: CellCost
+    arrays: int
+    devices: int
+
+
+class Results(NamedTuple):
+    """Everything that the report shows and metrics.json holds."""
+
+    metrics: dict[str, dict[str, Any]]
+    curves: dict[str, list[list[float]]]
+    confusion: Int[np.ndarray, "classes classes"]
+    chip: ChipResults | None
+
+    def write(self, path: Path, *, command: str, settings: dict[str, Any], wall_seconds: float) -> None:
+        """Write metrics.json."""
+        content = {
+            "command": command,
+            "configuration": settings,
+            "versions": versions(),
+            "seed": settings["seed"],
+            "wall_seconds": wall_seconds,
+            "metrics": self.metrics,
+        }
+        write_json(path / "metrics.json", content)
+
+
+def _metric(value: Any, unit: str) -> dict[str, Any]:
+    def clean(x):
+        if isinstance(x, list):
+            return [clean(item) for item in x]
+        return None if isinstance(x, float) and not math.isfinite(x) else x
+
+    return {"value": clean(np.asarray(value).tolist()), "unit": unit}
+
+
+def measure(experiment: Experiment, progress: Progress) -> Results:
+    """Test the trained networks and count what was done."""
+    test, graph = experiment.data.test, experiment.graph
+    accuracy = make_accuracy(graph, test)
+    floating = np.asarray(accuracy(progress.params))
+    metrics = {
+        "epochs": _metric(progress.epoch, "1"),
+        "float_test_accuracy": _metric(floating.mean(), "1"),
+        "float_test_accuracy_per_chip": _metric(floating, "1"),
+    }
+    if progress.chips is None:
+        metrics["test_accuracy"] = metrics["float_test_accuracy"]
+        return Results(
+            metrics, progress.curves, confusion(graph, progress.params, test, experiment.data.classes), None
+        )
+    chips = experiment.finish(progress.chips)
+    tested = np.asarray(accuracy(chips.params))
+    chip = _measure_chips(experiment, chips)
+    metrics |= {
+        "test_accuracy": _metric(tested.mean(), "1"),
+        "test_accuracy_per_chip": _metric(tested, "1"),
+        "test_accuracy_sd": _metric(tested.std(ddof=1) if len(tested) > 1 else float("nan"), "1"),
+    }
+    metrics |= _chip_metrics(chip)
+    metrics["samples"] = _metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
+    counted = confusion(graph, chips.params, test, experiment.data.classes)
+    return Results(metrics, progress.curves, counted, chip)
+
+
+def _measure_chips(experiment: Experiment, chips) -> ChipResults:
+    prices, array = OperationPrices.from_card(experiment.card), HybridArray.from_card(experiment.card)
+    per_chip = [
+        [np.asarray(weight.updates)[index] for weight in chips.memory.weights]
+        for index in range(experiment.config.chips)
+    ]
+    transfers = int(np.asarray(chips.memory.transfers).flat[0])
+    counts = [count_network(updates, transfers) for updates in per_chip]
+    worst = max(counts, key=lambda c: c.worst_fecap_operations)
+    samples = int(np.asarray(chips.memory.samples).flat[0])
+    words = [np.asarray(weight.words) for weight in chips.memory.weights]
+    to_levels = 8.0 * float(experiment.memory.transfer.weight_per_uS)
+    analogue = [
+        to_levels * np.asarray(weight.plus.programmed - weight.minus.programmed) for weight in chips.memory.weights
+    ]
+    return ChipResults(
+        levels=measure_levels(chips),
+        hidden=np.concatenate([w.ravel() for w in words]),
+        analogue=np.concatenate([a.ravel() for a in analogue]),
+        ageing=ageing(experiment.memory, experiment.graph, chips, experiment.data.test),
+        updates=np.concatenate([u.ravel() for updates in per_chip for u in updates]),
+        counts=counts,
+        network_energy_nJ=[float(prices.energy(float(c.fecap_operations), float(c.memristor_operations))) for c in counts],
+        worst=cell_cost(prices, worst.worst_fecap_operations, worst.worst_memristor_operations),
+        published=published_rule(
+            prices,
+            samples=samples,
+            probability=experiment.config.probability,
+            period=experiment.config.period,
+        ),
+        arrays=array.arrays_for(counts[0].synapses),
+        devices=array.arrays_for(counts[0].synapses) * array.devices,
+    )
+
+
+def _chip_metrics(chip: ChipResults) -> dict[str, dict[str, Any]]:
+    card_amplitude = AMPLITUDES.index(1.0)
+    aged = chip.ageing.mean(axis=-1)
+    metrics = {
+        f"accuracy_after_{name.replace(' ', '_')}": _metric(aged[card_amplitude, index], "1")
+        for index, name in enumerate(TIMES)
+    }
+    metrics["accuracy_after_1_second"] = metrics.pop("accuracy_after_1_s")
+    metrics["accuracy_after_1_hour"] = metrics.pop("accuracy_after_1_h")
+    metrics["ageing_amplitudes"] = _metric(list(AMPLITUDES), "1")
+    metrics["ageing_times"] = _metric(list(TIMES.values()), "s")
+    metrics["ageing_accuracy"] = _metric(aged, "1")
+    metrics["level_mean_uS"] = _metric(chip.levels.mean, "uS")
+    metrics["level_sigma_uS"] = _metric(chip.levels.sigma, "uS")
+    metrics["weight_correlation"] = _metric(np.corrcoef(truncate(chip.hidden), chip.analogue)[0, 1], "1")
+    metrics["synapses"] = _metric(chip.counts[0].synapses, "1")
+    metrics["arrays"] = _metric(chip.arrays, "1")
+    metrics["devices"] = _metric(chip.devices, "1")
+    metrics["transfers"] = _metric(chip.counts[0].transfers, "1")
+    metrics["updates_per_weight_mean"] = _metric(chip.updates.mean(), "1")
+    metrics["worst_updates"] = _metric(max(c.worst_updates for c in chip.counts), "1")
+    for prefix, cost in (("worst_cell", chip.worst), ("published_worst_cell", chip.published)):
+        metrics[f"{prefix}_fecap_operations"] = _metric(cost.fecap_operations, "1")
+        metrics[f"{prefix}_memristor_operations"] = _metric(cost.memristor_operations, "1")
+        metrics[f"{prefix}_energy_nJ"] = _metric(cost.energy_nJ, "nJ")
+        metrics[f"{prefix}_fecap_endurance_margin"] = _metric(cost.fecap_margin, "1")
+        metrics[f"{prefix}_memristor_endurance_margin"] = _metric(cost.memristor_margin, "1")
+    metrics["network_fecap_operations"] = _metric(np.mean([c.fecap_operations for c in chip.counts]), "1")
+    metrics["network_memristor_operations"] = _metric(np.mean([c.memristor_operations for c in chip.counts]), "1")
+    metrics["network_energy_nJ"] = _metric(np.mean(chip.network_energy_nJ), "nJ")
+    return metrics
