@@ -67,7 +67,7 @@ def event_hash(key: Key[Array, ""], event: Int[Array, ""], shape: tuple[int, ...
     Threefry draws an odd multiplier and an offset for the event; each row and column hashes its number with
     them.
     """
-    multiplier, offset = jax.random.bits(jax.random.fold_in(key, event), (2,))
+    multiplier, offset = jax.random.bits(jax.random.fold_in(key, event), (2,), jnp.uint32)
     lines = math.prod(shape[:-1]) + shape[-1]
     words = _avalanche(jnp.arange(lines, dtype=jnp.uint32) * (multiplier | jnp.uint32(1)) + offset)
     return EventHash(words[: -shape[-1]].reshape((*shape[:-1], 1)), words[-shape[-1] :])

@@ -34,6 +34,8 @@ class MLP(nnx.Module):
     ) -> tuple[Float[Array, "*batch classes"], tuple[Float[Array, "*batch features"], ...]]:
         """Logits, and the input of each analogue layer; `taps` are added at the layers' outputs."""
         taps = taps if taps is not None else (None,) * len(self.layers)
+        if len(taps) != len(self.layers):
+            raise InputError("taps", f"hold one for each of {len(self.layers)} layers", f"{len(taps)} of them")
         inputs = []
         for index, (layer, norm, tap) in enumerate(zip(self.layers, self.norms, taps, strict=True)):
             inputs.append(x)

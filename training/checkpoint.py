@@ -39,7 +39,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         InputError: the file is missing, truncated, damaged, or none of ours.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         record = json.loads(arrays.pop(_RECORD).tobytes())
     except FileNotFoundError as error:

@@ -12,7 +12,7 @@ from training.evaluation import make_accuracy
 from training.experiment import Experiment, Progress
 from training.report import write_report
 from training.results import Results, measure
-from training.run_directory import CONFIGURATION, claim, next_free, write_json
+from training.run_directory import CONFIGURATION, claim, discard_unfinished_writes, next_free, write_json
 
 
 def run(config: OnChip, arguments: list[str]) -> Path:
@@ -28,6 +28,8 @@ def run(config: OnChip, arguments: list[str]) -> Path:
         claim(path, settings)
     experiment = Experiment(config)
     progress = Progress(experiment)
+    if config.resume:
+        discard_unfinished_writes(path)
     if config.resume and saved.exists():
         progress.restore(saved, settings)
     began -= progress.seconds

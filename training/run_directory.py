@@ -12,6 +12,7 @@ from typing import Any
 from hfsim.errors import InputError
 
 CONFIGURATION = "configuration.json"
+_UNFINISHED = ".unfinished"
 _PACKAGES = ("hfsim", "jax", "jaxlib", "flax", "equinox", "optax", "numpy", "scikit-learn")
 
 
@@ -73,7 +74,7 @@ def recorded_configuration(path: Path) -> dict[str, Any]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that a kill at any moment leaves the old one or the new one, whole."""
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=_UNFINISHED, delete=False) as handle:
             try:
                 handle.write(content)
                 handle.flush()
@@ -84,6 +85,12 @@ def write_bytes(path: Path, content: bytes) -> None:
         os.replace(handle.name, path)
     except OSError as error:
         raise InputError(str(path), "be writable", error.strerror, "what was there before is intact") from error
+
+
+def discard_unfinished_writes(path: Path) -> None:
+    """Remove what a kill in the middle of a write left behind."""
+    for left in path.glob(f".*{_UNFINISHED}"):
+        left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Any) -> None:

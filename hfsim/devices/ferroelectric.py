@@ -44,6 +44,7 @@ LN_TAU_MAX = float(np.log(1e15 * NANOSECONDS))
 _TAIL = 5e-5  # weight of the distribution left outside the quadrature, each side
 _FIELD_FLOOR = 1e-3  # MV/cm; below it every class sits at the cap of tau
 _HAZARD_MAX = 80.0  # h^beta beyond which exp(-h^beta) is nothing in float32
+_MEMBERS_MIN = 1e-18  # share of a class below which it has no mean history; its square is a float32
 
 
 class FerroelectricState(eqx.Module):
@@ -181,7 +182,8 @@ class FerroelectricCapacitor(PhysicalModel):
         aligned = jnp.where(upwards, state.up, 1 - state.up)
         rested = jnp.maximum(jnp.where(upwards, state.history_up, state.history_down) - progress, 0.0)
         members = aligned + flipped
-        joined = jnp.where(members > 0, rested * (aligned / jnp.where(members > 0, members, 1.0)), 0.0)
+        inhabited = members > _MEMBERS_MIN
+        joined = jnp.where(inhabited, rested * (aligned / jnp.where(inhabited, members, 1.0)), 0.0)
         return FerroelectricState(
             up=jnp.where(upwards, state.up + flipped, state.up - flipped),
             history_up=jnp.where(upwards, joined, after),

@@ -49,10 +49,12 @@ class OperationPrices(PhysicalModel):
 
     def energy(self, fecap_operations, memristor_operations):
         """Energy [nJ] of counted operations, exact integers or expectations."""
-        return (
-            fecap_operations * self.fecap_operation_energy
-            + memristor_operations * self.memristor_operation_energy
-        ) / FEMTOJOULE_PER_NANOJOULE
+        fecap, memristor = (
+            float(count) if isinstance(count, int) else count  # a network's counts pass the range of int32
+            for count in (fecap_operations, memristor_operations)
+        )
+        energy = fecap * self.fecap_operation_energy + memristor * self.memristor_operation_energy
+        return energy / FEMTOJOULE_PER_NANOJOULE
 
 
 class CellCost(NamedTuple):
@@ -118,11 +120,17 @@ def count_network(updates: Iterable[np.ndarray], transfers: int) -> NetworkCount
         transfers: how many times the whole network was transferred.
 
     Raises:
-        InputError: the counts are no integers.
+        InputError: the counts are no integers, or negative.
     """
     arrays = [np.asarray(u) for u in updates]
     if any(not np.issubdtype(a.dtype, np.integer) for a in arrays):
         raise InputError("updates", "hold integers", [str(a.dtype) for a in arrays])
+    if any(np.any(a < 0) for a in arrays):
+        raise InputError("updates", "be at least 0", "negative somewhere")
+    times = np.asarray(transfers)
+    if times.ndim or not np.issubdtype(times.dtype, np.integer) or times < 0:
+        raise InputError("transfers", "be an integer of at least 0", repr(transfers))
+    times = int(times)
     synapses = sum(a.size for a in arrays)
     total = sum(int(a.sum(dtype=np.int64)) for a in arrays)
     worst = max((int(a.max()) for a in arrays if a.size), default=0)
@@ -131,9 +139,9 @@ def count_network(updates: Iterable[np.ndarray], transfers: int) -> NetworkCount
         synapses=synapses,
         updates=total,
         worst_updates=worst,
-        transfers=int(transfers),
-        fecap_operations=CELLS * SENSE_AND_WRITE * total + per_transfer * synapses * int(transfers),
-        memristor_operations=(TARGET_TRANSFER + TWIN_TRANSFER) * synapses * int(transfers),
-        worst_fecap_operations=SENSE_AND_WRITE * worst + MSB_TRANSFER * int(transfers),
-        worst_memristor_operations=TARGET_TRANSFER * int(transfers),
+        transfers=times,
+        fecap_operations=CELLS * SENSE_AND_WRITE * total + per_transfer * synapses * times,
+        memristor_operations=(TARGET_TRANSFER + TWIN_TRANSFER) * synapses * times,
+        worst_fecap_operations=SENSE_AND_WRITE * worst + MSB_TRANSFER * times,
+        worst_memristor_operations=TARGET_TRANSFER * times,
     )

@@ -131,7 +131,7 @@ class MeasuredTransfer(AbstractTransfer):
     clip: bool = eqx.field(static=True, default=False)
 
     def __check_init__(self):
-        if eqx.is_array(self.mean) and self.mean.shape != (CODES,):  # what is no array is refused by name later
+        if eqx.is_array(self.mean) and self.mean.shape != (CODES,):  # the base refuses what is no array
             raise InputError("mean", f"have shape ({CODES},)", f"shape {self.mean.shape}")
 
     @classmethod

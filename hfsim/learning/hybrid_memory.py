@@ -84,7 +84,7 @@ class HybridMemory(PhysicalModel):
         unit="1", bounds=(1.0, 1e6), doc="hidden steps in a weight of 1", default=512.0
     )
     period: int = eqx.field(static=True, default=100)
-    rounding: AbstractRounding = Nearest()
+    rounding: AbstractRounding = eqx.field(default_factory=Nearest)
     estimator: AbstractEstimator = Exact()
     rewrite_unchanged: bool = eqx.field(static=True, default=True)
 
@@ -97,7 +97,15 @@ class HybridMemory(PhysicalModel):
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """This memory as an optax gradient transformation."""
-        return optax.GradientTransformationExtraArgs(self.init, self.update)
+
+        # plain functions: a bound method of a module holds arrays, which jax.jit and nnx.Optimizer refuse to hash
+        def init(params):
+            return self.init(params)
+
+        def update(updates, state, params=None, **extra):
+            return self.update(updates, state, params, **extra)
+
+        return optax.GradientTransformationExtraArgs(init, update)
 
     def init(self, params: Any) -> HybridMemoryState:
         """Store `params` (weights; clipped to the words' range) and transfer them once.
@@ -105,11 +113,13 @@ class HybridMemory(PhysicalModel):
         The network must then read its weights from the memory: `params = memory.read(params, state)`.
 
         Raises:
-            InputError: a leaf of `params` is no array of floats.
+            InputError: a leaf of `params` is no array of floats, or has no axis.
         """
         leaves = jax.tree.leaves(params)
-        if not leaves or any(not eqx.is_inexact_array(leaf) for leaf in leaves):
-            raise InputError("params", "be a tree of arrays of floats", jax.tree.structure(params))
+        if not leaves or any(not eqx.is_inexact_array(leaf) or leaf.ndim == 0 for leaf in leaves):
+            raise InputError(
+                "params", "be a tree of arrays of floats, each with an axis", jax.tree.structure(params)
+            )
         weights = []
         for index, leaf in enumerate(leaves):
             words = jnp.clip(jnp.round(leaf * self.words_per_unit), -WORD_MAX, WORD_MAX)
@@ -141,10 +151,11 @@ class HybridMemory(PhysicalModel):
             What optax adds to `params` to reach the new read-out, and the new state.
 
         Raises:
-            InputError: `params` is missing, or its leaves do not match the memory.
+            InputError: `params` is missing, or its leaves or those of the gradients do not match the memory.
         """
-        self._check(params, state)
+        self._check("params", params, state)
         if factors is None:
+            self._check("updates", updates, state)
             count = 1
             weights = tuple(
                 self._store(memory, gradient, self._hashes(index, state.samples, memory.words.shape))
@@ -156,7 +167,7 @@ class HybridMemory(PhysicalModel):
         else:
             moved = self.absorb(state, tuple(factors))
         due = moved.samples // self.period > state.samples // self.period
-        new = jax.lax.cond(due, self.transfer_now, lambda s: s, moved)
+        new = jax.lax.cond(due, lambda s: self.transfer_now(s), lambda s: s, moved)
         change = jax.tree.map(lambda w, leaf: jnp.where(due, w - leaf, 0.0), self.programmed(params, new), params)
         return change, new
 
@@ -168,9 +179,11 @@ class HybridMemory(PhysicalModel):
         The samples are walked through in order; each outer product lives only inside the fused update of its
         words. `valid` is False for padding, which leaves no trace.
         """
+        self._check_factors(factors, state)
         samples = factors[0].x.shape[0]
         valid = jnp.ones(samples, bool) if valid is None else valid
-        events = state.samples + jnp.arange(samples)
+        # a sample's draws are those of its number among the samples that count, wherever the padding is
+        events = state.samples + jnp.cumsum(valid, dtype=jnp.int32) - 1
         hashes = tuple(
             jax.vmap(lambda e, i=i, m=m: self._hashes(i, e, m.words.shape))(events)
             for i, m in enumerate(state.weights)
@@ -267,10 +280,23 @@ class HybridMemory(PhysicalModel):
         """The read-out right after a transfer, before anything relaxed."""
         return self.transfer.weights(ConductancePair(memory.plus.programmed, memory.minus.programmed))
 
-    def _check(self, params: Any, state: HybridMemoryState) -> None:
-        if params is None:
-            raise InputError("params", "be given", "None", "call update(updates, state, params)")
-        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(params)]
+    def _check_factors(self, factors: tuple[Factors, ...], state: HybridMemoryState) -> None:
+        stored = [memory.words.shape for memory in state.weights]
+        shapes = [(jnp.shape(x), jnp.shape(delta)) for x, delta in factors]
+        samples = shapes[0][0][:1] if shapes else ()
+        wanted = [(samples + shape[:1], samples + shape[1:]) for shape in stored if len(shape) == 2]
+        if len(samples) != 1 or len(wanted) != len(stored) or shapes != wanted:
+            raise InputError(
+                "factors",
+                f"hold one (samples, inputs) and one (samples, outputs) for each matrix of {stored}",
+                shapes,
+                "arrays that are no matrices learn from dense gradients alone",
+            )
+
+    def _check(self, name: str, tree: Any, state: HybridMemoryState) -> None:
+        if tree is None:
+            raise InputError(name, "be given", "None", "call update(updates, state, params)")
+        shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]
         stored = [memory.words.shape for memory in state.weights]
         if shapes != stored:
-            raise InputError("params", f"have leaves of shapes {stored}", shapes)
+            raise InputError(name, f"have leaves of shapes {stored}", shapes)

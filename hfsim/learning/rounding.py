@@ -3,6 +3,7 @@
 import abc
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -23,7 +24,7 @@ class AbstractRounding(eqx.Module):
 class Nearest(AbstractRounding):
     """The nearest integer."""
 
-    estimator: AbstractEstimator = StraightThrough()
+    estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     needs_uniform = False
 
     def __call__(self, step, uniform):
@@ -33,7 +34,7 @@ class Nearest(AbstractRounding):
 class Truncate(AbstractRounding):
     """Towards zero: small gradients are lost; costs points of accuracy, kept for comparison."""
 
-    estimator: AbstractEstimator = StraightThrough()
+    estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     needs_uniform = False
 
     def __call__(self, step, uniform):
@@ -43,8 +44,9 @@ class Truncate(AbstractRounding):
 class Stochastic(AbstractRounding):
     """Up with the probability of the fraction: exact in the mean."""
 
-    estimator: AbstractEstimator = StraightThrough()
+    estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     needs_uniform = True
 
     def __call__(self, step, uniform):
-        return self.estimator.floor(step + uniform)
+        whole = jax.lax.stop_gradient(jnp.floor(step))  # apart, so that the sum of fraction and uniform is exact
+        return whole + self.estimator.floor(step - whole + uniform)

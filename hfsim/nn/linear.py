@@ -34,7 +34,7 @@ class AnalogLinear(nnx.Module):
         rngs: nnx.Rngs,
     ):
         for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, int) or size < 1:
+            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise InputError(name, "be an integer >= 1", repr(size))
         if not initial_spread >= 0:
             raise InputError("initial_spread", "be at least 0", initial_spread)

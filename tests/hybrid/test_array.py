@@ -1,4 +1,4 @@
-"""The array, pulse by pulse: words in and out, transfers, counts; and against the transfer's strategy object."""
+"""The array, pulse by pulse: words in and out, transfers, counts; and against the strategy object."""
 
 import equinox as eqx
 import jax

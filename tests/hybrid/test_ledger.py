@@ -60,6 +60,11 @@ def test_energy_is_linear_in_both_counts(prices):
     assert prices.energy(10, 10) == pytest.approx(1.1e-2)
 
 
+def test_a_networks_exact_counts_have_a_price(prices):
+    # a Python integer beyond int32, as `count_network` gives them
+    assert prices.energy(10**15, 2 * 10**12) == pytest.approx(1e11 + 2e9, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -1,0 +1,1 @@
+"""Benchmarks: scripts that name what they are compared with and print their environment."""

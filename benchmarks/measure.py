@@ -1,0 +1,46 @@
+"""Timing, rows and environment that all benchmarks share."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from training.run_directory import versions
+
+
+class Row(NamedTuple):
+    """One measured case; `ratio` is the reference's seconds over ours, None where the reference is missing."""
+
+    case: str
+    seconds: float
+    reference: str
+    reference_seconds: float | None
+    ratio: float | None
+    bar: str
+    holds: bool | None
+
+
+def best_seconds(function: Callable[[], Any], *, repeats: int = 7) -> float:
+    """The least wall time of `repeats` calls after a first one, results waited for."""
+    jax.block_until_ready(function())
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        jax.block_until_ready(function())
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def environment() -> dict[str, str]:
+    """Processor, cores and versions."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            model = next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"processor": model, "cores": str(cores), "backend": jax.default_backend(), **versions()}

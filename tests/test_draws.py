@@ -1,0 +1,207 @@
+"""Addressed draws: the same address gives the same draw, and the hashed mask has the statistics of a fair one.
+
+Tolerances are in standard errors of the estimate; the seeds are fixed, so that a test passes always or never.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from hfsim.draws import (
+    address,
+    event_hash,
+    hashed_bernoulli,
+    hashed_bits,
+    hashed_uniform,
+    require_key,
+    stream,
+)
+from hfsim.errors import InputError
+
+SHAPE = (24, 32)
+EVENTS = 4096
+PROBABILITIES = (0.05, 0.2, 0.5)
+
+
+@jax.jit
+def masks(key, probability):
+    """One mask of SHAPE for each event."""
+    return jax.vmap(lambda e: hashed_bernoulli(event_hash(key, e, SHAPE), probability))(jnp.arange(EVENTS))
+
+
+@pytest.fixture(scope="module", params=PROBABILITIES)
+def sample(request):
+    """A probability and its masks as floats."""
+    key = stream(jax.random.key(11), "mask")
+    return request.param, np.asarray(masks(key, request.param), np.float64)
+
+
+def standardised(sample):
+    probability, mask = sample
+    return (mask - probability) / np.sqrt(probability * (1 - probability))
+
+
+# ---------------------------------------------------------------------------------------------- addresses
+
+
+def same(one, two):
+    return bool(jnp.all(jax.random.key_data(one) == jax.random.key_data(two)))
+
+
+def test_the_same_address_is_the_same_key(key):
+    assert same(address(stream(key, "read"), 3, 7), address(stream(key, "read"), 3, 7))
+
+
+def test_different_addresses_are_different_keys(key):
+    places = [stream(key, "read"), stream(key, "write"), address(key, 1, 2), address(key, 2, 1), address(key, 3)]
+    for index, one in enumerate(places):
+        assert not any(same(one, two) for two in places[:index])
+
+
+def test_an_address_may_be_traced(key):
+    assert same(jax.jit(lambda event: address(key, 5, event))(9), address(key, 5, 9))
+
+
+def test_streams_do_not_depend_on_the_process(key):
+    # crc32 and not hash(): the latter is salted afresh in each process
+    assert same(stream(key, "mask"), jax.random.fold_in(key, 0x7F6FC330))
+
+
+@pytest.mark.parametrize("wrong", [0, None, "key", np.zeros(2, np.uint32)])
+def test_what_is_no_typed_key_is_refused(wrong):
+    with pytest.raises(InputError, match=r"`noise_key` must be a typed key, .* make one with jax.random.key"):
+        require_key(wrong, "noise_key")
+
+
+def test_a_raw_key_is_refused():
+    with pytest.raises(InputError, match="`key` must be a typed key"):
+        require_key(jax.random.PRNGKey(0))
+
+
+def test_a_traced_key_is_accepted(key):
+    assert same(jax.jit(require_key)(key), key)
+
+
+# --------------------------------------------------------------------------------------- the hashed mask
+
+
+def test_the_mask_has_its_probability(sample):
+    assert abs(standardised(sample).mean()) * np.sqrt(sample[1].size) < 4
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2], ids=["events", "rows", "columns"])
+def test_neighbours_are_uncorrelated(sample, axis):
+    x = np.moveaxis(standardised(sample), axis, 0)
+    for lag in (1, 2, 3, 8, 16):
+        assert abs((x[lag:] * x[:-lag]).mean()) * np.sqrt(x[lag:].size) < 4, f"lag {lag}"
+
+
+def test_diagonal_neighbours_are_uncorrelated(sample):
+    x = standardised(sample)
+    for one, two in ((x[:, 1:, 1:], x[:, :-1, :-1]), (x[:, 1:, :-1], x[:, :-1, 1:])):
+        assert abs((one * two).mean()) * np.sqrt(one.size) < 4
+
+
+@pytest.mark.parametrize("pattern", [(1, 1, 1, 1), (1, 0, 0, 1), (0, 0, 0, 0)])
+def test_the_corners_of_rectangles_are_independent(sample, pattern):
+    # The words of a rectangle's corners xor to zero, so that three determine the fourth: an odd multiplier has to
+    # scramble that. 12 x 16 disjoint rectangles in each of 4096 events.
+    probability, mask = sample
+    corners = (mask[:, 0::2, 0::2], mask[:, 0::2, 1::2], mask[:, 1::2, 0::2], mask[:, 1::2, 1::2])
+    joint = np.prod([c if p else 1 - c for c, p in zip(corners, pattern, strict=True)], axis=0)
+    expected = np.prod([probability if p else 1 - probability for p in pattern])
+    assert abs(joint.mean() - expected) < 4.5 * np.sqrt(expected * (1 - expected) / joint.size)
+
+
+@pytest.mark.parametrize("axes", [(2,), (1,), (1, 2)], ids=["rows", "columns", "whole masks"])
+def test_sums_of_the_mask_have_binomial_variance(sample, axes):
+    # correlated places would widen or narrow the sums; the estimate's own error is sqrt((2 + excess)/sums)
+    probability, mask = sample
+    sums = mask.sum(axis=axes).ravel()
+    places = mask.size // sums.size
+    variance = places * probability * (1 - probability)
+    excess = (1 - 6 * probability * (1 - probability)) / variance
+    assert abs(sums.var() / variance - 1) < 4.5 * np.sqrt((2 + excess) / sums.size)
+
+
+def test_probability_zero_is_never_and_one_is_always(key):
+    assert not np.any(masks(key, 0.0))
+    assert np.all(masks(key, 1.0))
+
+
+def test_the_mask_grows_with_its_probability(key):
+    # the threshold moves over fixed words: what is True stays True
+    event = event_hash(key, jnp.int32(4), SHAPE)
+    few, many = hashed_bernoulli(event, 0.2), hashed_bernoulli(event, 0.5)
+    assert np.all(many | ~few)
+
+
+def test_masks_of_different_keys_are_independent():
+    one, two = (np.asarray(masks(jax.random.key(seed), 0.5)) for seed in (1, 2))
+    assert abs((one == two).mean() - 0.5) * 2 * np.sqrt(one.size) < 4
+
+
+def test_hashed_uniform_is_uniform(key):
+    events = jax.jit(jax.vmap(lambda e: hashed_uniform(event_hash(key, e, SHAPE))))(jnp.arange(128))
+    numbers = np.asarray(events).ravel()
+    assert numbers.min() >= 0 and numbers.max() < 1
+    assert scipy.stats.kstest(numbers, "uniform").pvalue > 1e-3
+
+
+def test_every_bit_of_a_word_is_fair(key):
+    # the low bits of a product with an odd number are the weakest; they are fair too, only less mixed
+    events = jax.jit(jax.vmap(lambda e: hashed_bits(event_hash(key, e, SHAPE))))(jnp.arange(512))
+    words = np.asarray(events).ravel()
+    for bit in range(32):
+        share = ((words >> np.uint32(bit)) & 1).mean()
+        assert abs(share - 0.5) * 2 * np.sqrt(words.size) < 4.5, f"bit {bit}"
+
+
+@pytest.mark.parametrize("shape", [(5,), (1, 1), (3, 4, 5)])
+def test_arrays_of_any_rank_have_a_mask(key, shape):
+    assert hashed_bernoulli(event_hash(key, jnp.int32(0), shape), 0.5).shape == shape
+
+
+# ---------------------------------------------------------------------- the same, however it is computed
+
+
+def test_the_mask_is_the_same_eagerly_compiled_and_mapped(key):
+    def mask(event):
+        return hashed_bernoulli(event_hash(key, event, SHAPE), 0.3)
+
+    mapped = jax.jit(jax.vmap(mask))(jnp.arange(6))
+    for event in range(6):
+        np.testing.assert_array_equal(mask(jnp.int32(event)), mapped[event])
+        np.testing.assert_array_equal(jax.jit(mask)(event), mapped[event])
+
+
+def test_the_mask_of_an_event_does_not_depend_on_the_chunk(key):
+    @partial(jax.jit, static_argnums=1)
+    def chunk(first, size):
+        return jax.vmap(lambda e: hashed_bernoulli(event_hash(key, e, SHAPE), 0.3))(first + jnp.arange(size))
+
+    whole = chunk(0, 12)
+    np.testing.assert_array_equal(whole, jnp.concatenate([chunk(0, 5), chunk(5, 5), chunk(10, 2)]))
+
+
+def test_the_mask_of_a_layer_does_not_depend_on_other_layers(key):
+    # layers are different streams: what else is drawn, and in which order, changes nothing
+    def layer(name, shape):
+        return hashed_bernoulli(event_hash(stream(key, name), jnp.int32(3), shape), 0.3)
+
+    alone = layer("second", (4, 6))
+    layer("first", (9, 9))
+    np.testing.assert_array_equal(layer("second", (4, 6)), alone)
+
+
+def test_the_mask_is_the_same_in_double_precision(key):
+    def mask():
+        return np.asarray(hashed_bernoulli(event_hash(key, jnp.int32(2), SHAPE), 0.2))
+
+    single = mask()
+    with jax.enable_x64(True):
+        np.testing.assert_array_equal(mask(), single)
