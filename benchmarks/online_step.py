@@ -71,7 +71,8 @@ def rows() -> list[Row]:
     temporary = getattr(memory_use, "temp_size_in_bytes", 0) / 2**20
     case = f"compilation ({temporary:.1f} MiB of temporaries)"
     epoch_seconds = EPOCH * step
-    return [*result, Row(case, compilation, f"one epoch of {EPOCH:,} samples", epoch_seconds, epoch_seconds / compilation, "", None)]
+    ratio = epoch_seconds / compilation
+    return [*result, Row(case, compilation, f"one epoch of {EPOCH:,} samples", epoch_seconds, ratio, "", None)]
 
 
 def _parts(memory: HybridMemory, graph, chip: Chip, images, labels, step: float) -> list[Row]:

@@ -11,7 +11,7 @@ and columns are hashed by a 32-bit finaliser with full avalanche (constants of W
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import jax
@@ -33,13 +33,13 @@ def address(key: Key[Array, ""], *places: int | Int[Array, ""]) -> Key[Array, ""
     return key
 
 
-def require_key(key: object, name: str = "key") -> Key[Array, ""]:
+def require_key(key: Any, name: str = "key") -> Key[Array, ""]:
     """Return `key` if it is one typed key.
 
     Raises:
         InputError: it is none, or a raw uint32 one, whose arithmetic silently makes new "keys".
     """
-    if isinstance(key, jax.Array | jax.core.Tracer) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     raise InputError(name, "be a typed key", type(key).__name__, "make one with jax.random.key(seed)")
 

@@ -16,6 +16,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from hfsim.errors import InputError
 from hfsim.units import parse_unit
@@ -34,7 +35,7 @@ class ParameterSpec(NamedTuple):
 
 
 def _as_array(value: Any) -> Any:
-    if isinstance(value, jax.Array | jax.core.Tracer):
+    if isinstance(value, jax.Array):
         return value.astype(float) if jnp.issubdtype(value.dtype, jnp.integer) else value
     if isinstance(value, str):
         return value  # numpy would read "1.5" as a number
@@ -98,7 +99,7 @@ class PhysicalModel(eqx.Module):
 
 
 def _check_value(name: str, value: Any, spec: ParameterSpec) -> None:
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return
     if not eqx.is_array_like(value) or not jnp.issubdtype(jnp.result_type(value), jnp.floating):
         raise InputError(name, f"be a real number or array of them, in {spec.unit}", repr(value))

@@ -23,3 +23,8 @@ def card():
 def key():
     """A typed key."""
     return jax.random.key(0)
+
+
+def pytest_collection_modifyitems(items):
+    """Probe the installation first: wrong products would fail everything else without saying why."""
+    items.sort(key=lambda item: item.path.name != "test_installation.py")

@@ -128,7 +128,7 @@ def ten_years(results: Results) -> Figure:
     axes.set(xscale="log", xlabel="time since training", ylabel="test accuracy [%]")
     axes.set_xticks(seconds, list(TIMES))
     axes.minorticks_off()
-    axes.legend(title="relaxation", loc="lower left")
+    axes.legend(title="relaxation", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 

@@ -75,6 +75,7 @@ def measure(experiment: Experiment, progress: Progress) -> Results:
     floating = np.asarray(accuracy(progress.params))
     metrics = {
         "epochs": _metric(progress.epoch, "1"),
+        **{f"{name}_accuracy_by_epoch": _metric(np.mean(c, axis=1), "1") for name, c in progress.curves.items()},
         "float_test_accuracy": _metric(floating.mean(), "1"),
         "float_test_accuracy_per_chip": _metric(floating, "1"),
     }
@@ -94,6 +95,7 @@ def measure(experiment: Experiment, progress: Progress) -> Results:
     metrics |= _chip_metrics(chip)
     metrics["samples"] = _metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
     counted = confusion(graph, chips.params, test, experiment.data.classes)
+    metrics["confusion"] = _metric(counted, "1")
     return Results(metrics, progress.curves, counted, chip)
 
 
@@ -119,7 +121,9 @@ def _measure_chips(experiment: Experiment, chips) -> ChipResults:
         ageing=ageing(experiment.memory, experiment.graph, chips, experiment.data.test),
         updates=np.concatenate([u.ravel() for updates in per_chip for u in updates]),
         counts=counts,
-        network_energy_nJ=[float(prices.energy(float(c.fecap_operations), float(c.memristor_operations))) for c in counts],
+        network_energy_nJ=[
+            float(prices.energy(float(c.fecap_operations), float(c.memristor_operations))) for c in counts
+        ],
         worst=cell_cost(prices, worst.worst_fecap_operations, worst.worst_memristor_operations),
         published=published_rule(
             prices,

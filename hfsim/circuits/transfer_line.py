@@ -16,7 +16,6 @@ differ in V_TL, published as close to linear, which speaks for the first.
 """
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 

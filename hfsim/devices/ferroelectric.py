@@ -199,7 +199,7 @@ class FerroelectricCapacitor(PhysicalModel):
         _, weight = self.kinetics.quadrature()
         return self.P_r * (2 * jnp.sum(_trailing(weight, state.up.ndim) * state.up, axis=0) - 1)
 
-    def charge(self, state: FerroelectricState, voltage=0.0) -> Float[Array, "*devices"]:
+    def charge(self, state: FerroelectricState, voltage: Float[Array, "..."] | float = 0.0) -> Float[Array, "*devices"]:
         """Charge on the top electrode [fC]: S P + C_D V."""
         return CHARGE_OF_POLARISATION * self.S * self.polarisation(state) + self.capacitance * voltage
 
@@ -216,7 +216,7 @@ class FerroelectricCapacitor(PhysicalModel):
         after = self.apply(state, pulse, temperature=temperature)
         return after, self.charge(after, pulse.voltage) - self.charge(state)
 
-    def sample(self, shape: tuple[int, ...], key: Key[Array, ""], *, cells=1.0) -> "FerroelectricCapacitor":
+    def sample(self, shape: tuple[int, ...], key: Key[Array, ""], *, cells: Float[Array, "..."] | float = 1.0) -> "FerroelectricCapacitor":
         """A population of `shape`: P_r varies by `P_r_spread`/sqrt(cells), never below 0.
 
         `cells` is how many minimum cells stand in parallel in each device, whose area is `S`.

@@ -36,7 +36,7 @@ def hysteresis_loop(
         raise InputError("cycles", "be at least 1", cycles)
     quarter = jnp.arange(1, steps // 4 + 1) / (steps // 4)
     triangle = jnp.concatenate([quarter, 1 - quarter, -quarter, quarter - 1]) * amplitude
-    width = period / steps
+    width = jnp.asarray(period / steps)
 
     def step(state: FerroelectricState, voltage):
         state = capacitor.apply(state, Pulse(voltage, width))

@@ -64,6 +64,7 @@ class HybridMemory(PhysicalModel):
     Args:
         transfer: how words become conductances.
         memristor: how conductances age.
+        key: addresses every draw of this memory.
         learning_rate: lr of plain SGD, no momentum.
         probability: p of the mask; 1 updates every weight at every sample.
         words_per_unit: s, hidden steps in a weight of 1; 512 makes the word's range [-1, 1).
@@ -72,14 +73,13 @@ class HybridMemory(PhysicalModel):
         estimator: how the truncation to four bits is differentiated in a transfer.
         rewrite_unchanged: whether a masked-in word whose step rounds to 0 is rewritten, and so counted; True
             reproduces the published p N.
-        key: addresses every draw of this memory.
     """
 
     transfer: AbstractTransfer
     memristor: Memristor
+    key: Key[Array, ""]
     learning_rate: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e6), doc="learning rate")
     probability: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1.0), doc="probability of the update mask")
-    key: Key[Array, ""]
     words_per_unit: Float[Array, ""] = parameter(
         unit="1", bounds=(1.0, 1e6), doc="hidden steps in a weight of 1", default=512.0
     )
@@ -99,7 +99,7 @@ class HybridMemory(PhysicalModel):
         """This memory as an optax gradient transformation."""
 
         # plain functions: a bound method of a module holds arrays, which jax.jit and nnx.Optimizer refuse to hash
-        def init(params):
+        def init(params) -> Any:
             return self.init(params)
 
         def update(updates, state, params=None, **extra):
@@ -192,8 +192,8 @@ class HybridMemory(PhysicalModel):
         def sample(carry, inputs):
             pairs, hashed, counts = inputs
             new = (
-                self._advance(*memory, x[:, None] * delta[None, :], hashes, counts)
-                for memory, (x, delta), hashes in zip(carry, pairs, hashed, strict=True)
+                self._advance(words, updates, x[:, None] * delta[None, :], hashes, counts)
+                for (words, updates), (x, delta), hashes in zip(carry, pairs, hashed, strict=True)
             )
             return tuple(new), None
 

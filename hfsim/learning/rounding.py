@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator, StraightThrough
 
 
@@ -48,5 +49,7 @@ class Stochastic(AbstractRounding):
     needs_uniform = True
 
     def __call__(self, step, uniform):
+        if uniform is None:
+            raise InputError("uniform", "be given for stochastic rounding", "None")
         whole = jax.lax.stop_gradient(jnp.floor(step))  # apart, so that the sum of fraction and uniform is exact
         return whole + self.estimator.floor(step - whole + uniform)

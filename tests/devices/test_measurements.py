@@ -80,10 +80,10 @@ def test_a_population_gives_a_loop_each(capacitor, key):
 def test_the_loop_is_differentiable(capacitor):
     # the first steps flip shares of 1e-40, which once gave NaN
     def opening(amplitude):
-        return jnp.sum(jnp.abs(hysteresis_loop(capacitor, amplitude, PERIOD, steps=40).polarisation))
+        return jnp.sum(hysteresis_loop(capacitor, amplitude, PERIOD, steps=40).polarisation[:20])
 
     slope = float(jax.grad(opening)(1.2))
-    expected = (float(opening(1.21)) - float(opening(1.19))) / 0.02
+    expected = (float(opening(1.205)) - float(opening(1.195))) / 0.01
     assert slope == pytest.approx(expected, rel=0.02)
 
 

@@ -10,17 +10,9 @@ import hfsim
 from hfsim import InputError, hybrid
 from hfsim.hybrid import CELLS, WORD_MAX, HybridArray, count_network
 from hfsim.hybrid.ledger import MSB_TRANSFER, SENSE_AND_WRITE, SIGN_TRANSFER, TARGET_TRANSFER, TWIN_TRANSFER
+from tests.compiled_array import LINES, conductances, init, sense, transfer, update, wait, write
 
-LINES = 4  # 32 synapses: four of each code
 MONTH = 30 * 86400.0  # s
-
-init = eqx.filter_jit(lambda array, key: array.init(key))
-write = eqx.filter_jit(lambda array, state, words: array.write(state, words))
-sense = eqx.filter_jit(lambda array, state, key: array.sense(state, key))
-update = eqx.filter_jit(lambda array, state, step, key: array.update(state, step, key))
-transfer = eqx.filter_jit(lambda array, state, key: array.transfer(state, key))
-conductances = eqx.filter_jit(lambda array, state: array.conductances(state))
-wait = eqx.filter_jit(lambda array, state, seconds: array.wait(state, seconds))
 
 
 def noise_free(array):
@@ -207,15 +199,13 @@ def test_without_noise_each_code_lands_on_the_circuits_level(quiet, words, key):
     target, twin = programmed(quiet, state)(words)
     levels = np.asarray(hybrid.CircuitTransfer.from_line(quiet.line).levels())
     codes = np.abs(np.asarray(hybrid.truncate(words))).astype(int)
-    np.testing.assert_allclose(
-        target, np.maximum(levels, quiet.line.memristor.G_reset)[codes], rtol=0, atol=0.1
-    )
+    np.testing.assert_allclose(target, np.maximum(levels, quiet.line.memristor.G_reset)[codes], rtol=0, atol=0.1)
     np.testing.assert_allclose(twin, quiet.line.memristor.G_reset, rtol=1e-5)
 
 
 def test_over_chips_each_code_has_the_mean_and_spread_of_the_circuits_transfer(design, words, key):
     strategy = hybrid.CircuitTransfer.from_line(design.line)
-    chips = 25
+    chips = 12
     physical, statistical = [], []
     codes = np.abs(np.asarray(hybrid.truncate(words))).astype(int)
     fabricate = eqx.filter_jit(lambda t, key: t.fabricate((40, *words.shape), key))
@@ -233,9 +223,7 @@ def test_over_chips_each_code_has_the_mean_and_spread_of_the_circuits_transfer(d
         assert abs(a.mean() - b.mean()) < error
         assert abs(a.mean() - float(strategy.levels()[code])) < 4 * a.std() / np.sqrt(a.size) + 0.5
         # mismatch adds to the memristor's 8.7 uS here and is taken out of it there
-        assert (
-            abs(a.std() / b.std() - 1) < 4 * np.hypot(1 / np.sqrt(2 * a.size), 1 / np.sqrt(2 * b.size)) + 0.05
-        )
+        assert abs(a.std() / b.std() - 1) < 4 * np.hypot(1 / np.sqrt(2 * a.size), 1 / np.sqrt(2 * b.size)) + 0.05
 
 
 def test_the_idle_twin_is_what_a_reset_leaves(array, words, key):
@@ -243,9 +231,7 @@ def test_the_idle_twin_is_what_a_reset_leaves(array, words, key):
     after = transfer(array, before, key)
     expected = array.line.memristor.reset(before.memristors).programmed
     idle = np.stack([np.signbit(words), ~np.signbit(words)], axis=-1)
-    np.testing.assert_allclose(
-        np.asarray(after.memristors.programmed)[idle], np.asarray(expected)[idle], rtol=1e-6
-    )
+    np.testing.assert_allclose(np.asarray(after.memristors.programmed)[idle], np.asarray(expected)[idle], rtol=1e-6)
     assert not np.any(np.asarray(after.memristors.programmed)[~idle] == np.asarray(expected)[~idle])
 
 
@@ -279,9 +265,7 @@ def test_an_update_and_a_transfer_count_what_the_ledger_says(array, words, key):
     np.testing.assert_array_equal(added[..., 1:8], MSB_TRANSFER)
     np.testing.assert_array_equal(added[..., 8:], 0)
     target = np.stack([~np.signbit(words), np.signbit(words)], axis=-1)
-    np.testing.assert_array_equal(
-        moved.memristor_operations, np.where(target, TARGET_TRANSFER, TWIN_TRANSFER)
-    )
+    np.testing.assert_array_equal(moved.memristor_operations, np.where(target, TARGET_TRANSFER, TWIN_TRANSFER))
     assert (SENSE_AND_WRITE, SIGN_TRANSFER, MSB_TRANSFER, TARGET_TRANSFER, TWIN_TRANSFER) == (2, 2, 4, 2, 1)
 
 

@@ -52,9 +52,7 @@ def factors():
     """Factors of twenty samples of both matrices."""
     rng = np.random.default_rng(1)
     return tuple(
-        Factors(
-            jnp.asarray(rng.normal(size=(20, a)), float), jnp.asarray(0.1 * rng.normal(size=(20, b)), float)
-        )
+        Factors(jnp.asarray(rng.normal(size=(20, a)), float), jnp.asarray(0.1 * rng.normal(size=(20, b)), float))
         for a, b in SHAPES.values()
     )
 
@@ -91,9 +89,7 @@ def learn_block(memory, params, state, factors):
 
 absorb = eqx.filter_jit(lambda memory, state, factors, valid: memory.absorb(state, factors, valid))
 read = eqx.filter_jit(lambda memory, params, state: memory.read(params, state))
-aged = eqx.filter_jit(
-    lambda memory, params, state, seconds, kelvin: memory.wait(params, state, seconds, kelvin)
-)
+aged = eqx.filter_jit(lambda memory, params, state, seconds, kelvin: memory.wait(params, state, seconds, kelvin))
 
 
 def wait(memory, params, state, seconds, temperature=300.0):
@@ -111,10 +107,7 @@ def counts(state):
 def assert_same(a, b):
     """Equal to the bit: words, counts and everything else of two trees."""
     leaves = [
-        [
-            jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
-            for x in jax.tree.leaves(t)
-        ]
+        [jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x for x in jax.tree.leaves(t)]
         for t in (a, b)
     ]
     jax.tree.map(np.testing.assert_array_equal, *leaves)
@@ -204,9 +197,7 @@ def test_a_block_transfers_when_it_reaches_a_multiple_of_the_period(params, fact
 def test_after_a_transfer_the_weights_are_the_read_out(params, factors):
     memory = make()
     chip = learn_block(memory, *start(memory, params), factors)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6), chip[0], read(memory, *chip)
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-6), chip[0], read(memory, *chip))
 
 
 # Masks, counts and the range of words
@@ -288,9 +279,7 @@ def test_padding_leaves_no_trace_wherever_it_is(params, factors):
         expected = absorb(memory, state, six, jnp.ones(6, bool))
         for places in ([0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9], [0, 2, 3, 6, 7, 9]):
             valid = jnp.zeros(10, bool).at[jnp.asarray(places)].set(True)
-            padded = jax.tree.map(
-                lambda f, p=places: jnp.full((10, *f.shape[1:]), 7.0).at[jnp.asarray(p)].set(f), six
-            )
+            padded = jax.tree.map(lambda f, p=places: jnp.full((10, *f.shape[1:]), 7.0).at[jnp.asarray(p)].set(f), six)
             assert_same(absorb(memory, state, padded, valid), expected)
 
 
@@ -500,10 +489,7 @@ class Unrounded(AbstractEstimator):
 UNTOUCHED = tuple(
     # a mask is drawn, and which words it hits has no gradient in its probability; nothing relaxes here
     ["probability"]
-    + [
-        f"memristor.{n}"
-        for n in ("V_C", "G_reset", "sigma_reset", "sigma_set", "nu", "sigma_u", "t_0", "E_relax")
-    ]
+    + [f"memristor.{n}" for n in ("V_C", "G_reset", "sigma_reset", "sigma_set", "nu", "sigma_u", "t_0", "E_relax")]
 )
 
 
