@@ -183,6 +183,10 @@ class Progress:
                     f"{settings.get(name)!r} instead of {stored.get(name)!r}",
                     "leave it out, or start a new run",
                 )
+        if record["epoch"] > settings["epochs"]:
+            raise InputError(
+                "--epochs", f"be at least the {record['epoch']} epochs that the run has behind it", settings["epochs"]
+            )
         if self.chips is not None:
             self.chips = checkpoint.restore_chips(self.chips, arrays)
         leaves = [jnp.asarray(arrays[f"float_kernel_{i}"]) for i in range(len(jax.tree.leaves(self.params)))]

@@ -12,19 +12,20 @@ def increasing_root(
     lower: Float[Array, "*shape"],
     upper: Float[Array, "*shape"],
     *,
-    steps: int = 60,
+    steps: int = 120,
 ) -> Float[Array, "*shape"]:
     """Solve function(x) = 0 for each element, where each element increases with its own x alone.
 
-    Newton's method kept inside a bracket that each evaluation narrows; a step that leaves it becomes a
-    bisection. The derivative of the root is -(df/dtheta)/(df/dx), by `jax.lax.custom_root`: forward and
+    Newton's method kept inside a bracket that each evaluation narrows; a step that leaves it, or is more than
+    half of the step before the last, becomes a bisection (`rtsafe` of Press et al., Numerical Recipes), so that
+    no cycle survives. The derivative of the root is -(df/dtheta)/(df/dx), by `jax.lax.custom_root`: forward and
     reverse mode, any order.
 
     Args:
         function: maps x of the devices' shape to residuals of that shape, in any one unit.
         lower, upper: ends of the bracket; a root outside it gives the nearer end.
-        steps: the most iterations; the loop ends when no element moves by more than four roundings of its
-            bracket.
+        steps: the most iterations; an element rests once it moves by no more than four roundings of its
+            bracket, and the loop ends when all do.
 
     Returns:
         The roots, of the common shape of `lower` and `upper`.
@@ -35,19 +36,21 @@ def increasing_root(
 
     def solve(f, x):
         def unfinished(carry):
-            return (carry[0] < steps) & jnp.any(carry[4])
+            return (carry[0] < steps) & jnp.any(carry[-1])
 
         def iterate(carry):
-            count, x, low, high, _ = carry
+            count, x, low, high, before, last, moving = carry
             value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
             low, high = jnp.where(value <= 0, x, low), jnp.where(value >= 0, x, high)
             newton = x - value / jnp.where(slope > 0, slope, 1.0)
-            inside = (slope > 0) & (newton >= low) & (newton <= high)
-            new = jnp.where(inside, newton, 0.5 * (low + high))
-            return count + 1, new, low, high, jnp.abs(new - x) > tolerance
+            inside = (slope > 0) & (newton >= low) & (newton <= high) & (2 * jnp.abs(newton - x) <= before)
+            new = jnp.where(moving, jnp.where(inside, newton, 0.5 * (low + high)), x)
+            step = jnp.abs(new - x)
+            return count + 1, new, low, high, last, step, moving & (step > tolerance)
 
         low, high = jax.lax.stop_gradient((lower, upper))
-        return jax.lax.while_loop(unfinished, iterate, (0, x, low, high, jnp.ones(x.shape, bool)))[1]
+        start = (0, x, low, high, high - low, high - low, jnp.ones(x.shape, bool))
+        return jax.lax.while_loop(unfinished, iterate, start)[1]
 
     def tangent_solve(linear, y):
         return y / linear(jnp.ones_like(y))  # element-wise: its matrix is diagonal

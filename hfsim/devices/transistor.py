@@ -54,5 +54,5 @@ class Transistor(PhysicalModel):
     def sample(self, shape: tuple[int, ...], key: Key[Array, ""]) -> "Transistor":
         """A population of `shape` whose threshold has Pelgrom's mismatch."""
         sigma = 1e-3 * self.A_VT / jnp.sqrt(self.W * self.L)
-        threshold = self.V_T0 + sigma * jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(sigma.dtype)
-        return eqx.tree_at(lambda m: m.V_T0, self, threshold)
+        normal = jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(sigma.dtype)
+        return eqx.tree_at(lambda m: m.V_T0, self, self.V_T0 + sigma * normal)

@@ -3,7 +3,6 @@
 import abc
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -51,5 +50,4 @@ class Stochastic(AbstractRounding):
     def __call__(self, step, uniform):
         if uniform is None:
             raise InputError("uniform", "be given for stochastic rounding", "None")
-        whole = jax.lax.stop_gradient(jnp.floor(step))  # apart, so that the sum of fraction and uniform is exact
-        return whole + self.estimator.floor(step - whole + uniform)
+        return self.estimator.floor(step + uniform)

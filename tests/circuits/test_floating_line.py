@@ -15,6 +15,8 @@ from hfsim.hybrid import ferroelectric_capacitor, transfer_line
 from tests.finite_differences import check_parameter_gradients
 
 C_L = 188.0  # fF, the chip's bit line
+LINES = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]  # stored bits; one shape throughout, compiled once
+ONES = [[1, 1, 1]] * 4
 share = jax.jit(lambda line, capacitor, state, pulse: line.share(capacitor, state, pulse))
 
 
@@ -48,7 +50,7 @@ def test_the_line_holds_the_charge_that_left_the_capacitors(capacitor, x64, volt
     # C_L V_L = sum of (charge at the end, V_SL - V_L across the film) - (charge at rest); the root is found to 4
     # roundings of its bracket, 5 V in float64, times the line's capacitance and that of the steepest switching
     capacitor, line = ferroelectric_capacitor(card), FloatingLine(C_L=C_L, steps=8)
-    before = stored(capacitor, [[1, 0, 1, 1], [0, 0, 0, 1]])
+    before = stored(capacitor, LINES)
     after, V_L = share(line, capacitor, before, Pulse(voltage, 500.0))
     film = (voltage - V_L)[:, None]
     left = jnp.sum(capacitor.charge(after, film) - capacitor.charge(before), axis=-1)
@@ -56,67 +58,72 @@ def test_the_line_holds_the_charge_that_left_the_capacitors(capacitor, x64, volt
 
 
 def test_charge_is_conserved_in_single_precision(capacitor, line):
-    before = stored(capacitor, [1, 0, 1])
+    before = stored(capacitor, LINES)
     after, V_L = share(line, capacitor, before, Pulse(3.5, 500.0))
-    left = jnp.sum(capacitor.charge(after, 3.5 - V_L) - capacitor.charge(before))
-    assert float(C_L * V_L - left) == pytest.approx(0.0, abs=2e-3)  # of 160 fC
+    left = jnp.sum(capacitor.charge(after, (3.5 - V_L)[:, None]) - capacitor.charge(before), axis=-1)
+    np.testing.assert_allclose(C_L * V_L, left, atol=2e-3)  # of 260 fC
 
 
-@pytest.mark.parametrize("count", [1, 3, 7])
-def test_without_polarisation_it_is_a_capacitive_divider(capacitor, line, count):
+def test_without_polarisation_it_is_a_capacitive_divider(capacitor, line):
     # V_L = V_SL n C_D/(C_L + n C_D)
     linear = with_P_r(capacitor, 0.0)
-    _, V_L = share(line, linear, stored(linear, [1] * count), Pulse(3.0, 500.0))
-    C_D = count * float(capacitor.capacitance)
-    assert float(V_L) == pytest.approx(3.0 * C_D / (C_L + C_D), rel=1e-6)
+    _, V_L = share(line, linear, stored(linear, LINES), Pulse(3.0, 500.0))
+    C_D = 3 * float(capacitor.capacitance)
+    np.testing.assert_allclose(V_L, 3.0 * C_D / (C_L + C_D), rtol=1e-6)
 
 
-@pytest.mark.parametrize("bits", [[0, 0, 0], [1, 0, 0], [1, 1, 1]])
-def test_fully_switching_it_is_the_published_charge_model(capacitor, line, bits):
+def test_fully_switching_it_is_the_published_charge_model(capacitor, line):
     # V_L = (n C_D V_SL + sum of b_i 2 P_r S)/(C_L + n C_D), where the field lasts: 5 V for 1 ms flip all but 1e-4
-    _, V_L = share(line, capacitor, stored(capacitor, bits), Pulse(5.0, 1e6))
-    C_D = len(bits) * float(capacitor.capacitance)
-    expected = (C_D * 5.0 + sum(bits) * float(capacitor.switching_charge)) / (C_L + C_D)
-    assert float(V_L) == pytest.approx(expected, rel=2e-3)
+    _, V_L = share(line, capacitor, stored(capacitor, LINES), Pulse(5.0, 1e6))
+    C_D = 3 * float(capacitor.capacitance)
+    expected = (C_D * 5.0 + np.arange(4) * float(capacitor.switching_charge)) / (C_L + C_D)
+    np.testing.assert_allclose(V_L, expected, rtol=2e-3)
 
 
 def test_every_stored_one_raises_the_line(capacitor, line):
-    bits = [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    _, V_L = share(line, capacitor, stored(capacitor, bits), Pulse(3.0, 500.0))
+    _, V_L = share(line, capacitor, stored(capacitor, LINES), Pulse(3.0, 500.0))
     assert np.all(np.diff(np.asarray(V_L)) > 0.2)
 
 
 def test_more_stored_charge_of_one_capacitor_raises_the_line(capacitor, line):
-    P_r = jnp.linspace(0.0, 30.0, 16)[:, None]
-    _, V_L = share(line, with_P_r(capacitor, P_r), capacitor.init((16, 1)), Pulse(3.0, 500.0))
-    assert np.all(np.diff(np.asarray(V_L)) > 0)
+    P_r = jnp.full((4, 3), 10.0).at[:, 1].set(jnp.array([0.0, 5.0, 15.0, 30.0]))
+    _, V_L = share(line, with_P_r(capacitor, P_r), stored(capacitor, ONES), Pulse(3.0, 500.0))
+    assert np.all(np.diff(np.asarray(V_L)) > 0.02)
+
+
+def test_only_the_sum_of_the_charges_counts_once_all_is_switched(capacitor, line):
+    P_r = jnp.array([[5.0, 10.0, 15.0], [10.0, 10.0, 10.0], [0.0, 1.0, 29.0], [30.0, 0.0, 0.0]])
+    _, V_L = share(line, with_P_r(capacitor, P_r), stored(capacitor, ONES), Pulse(4.5, 1e6))
+    np.testing.assert_allclose(V_L, float(V_L[0]), rtol=1e-4)
 
 
 def test_a_larger_line_rises_less(capacitor, line):
-    lines = dataclasses.replace(line, C_L=jnp.geomspace(20.0, 2000.0, 8))
-    _, V_L = share(lines, capacitor, capacitor.init((8, 1)), Pulse(3.0, 500.0))
+    lines = dataclasses.replace(line, C_L=jnp.geomspace(20.0, 2000.0, 4))
+    _, V_L = share(lines, capacitor, stored(capacitor, ONES), Pulse(3.0, 500.0))
     assert np.all(np.diff(np.asarray(V_L)) < 0)
 
 
-def test_a_huge_line_leaves_the_capacitor_its_whole_field(capacitor):
-    ground = FloatingLine(C_L=1e6, steps=8)
-    after, V_L = share(ground, capacitor, capacitor.init((1,)), Pulse(1.5, 100.0))
-    free = capacitor.apply(capacitor.init((1,)), Pulse(1.5, 100.0))
-    assert float(V_L) < 1e-3
-    np.testing.assert_allclose(capacitor.polarisation(after), capacitor.polarisation(free), rtol=5e-3)
+def test_a_huge_line_leaves_the_capacitor_its_whole_field(capacitor, line):
+    ground = dataclasses.replace(line, C_L=1e6)
+    before = stored(capacitor, LINES)
+    after, V_L = share(ground, capacitor, before, Pulse(1.5, 100.0))
+    free = capacitor.apply(before, Pulse(1.5, 100.0))
+    assert float(V_L.max()) < 1e-3
+    np.testing.assert_allclose(capacitor.polarisation(after), capacitor.polarisation(free), atol=0.05)
 
 
 def test_no_drive_moves_no_charge(capacitor, line):
-    before = stored(capacitor, [1, 0])
+    before = stored(capacitor, LINES)
     after, V_L = share(line, capacitor, before, Pulse(0.0, 500.0))
-    assert abs(float(V_L)) < 1e-6
+    np.testing.assert_allclose(V_L, 0.0, atol=1e-6)
     np.testing.assert_allclose(after.up, before.up, atol=1e-6)
 
 
 def test_mirrored_drive_and_state_mirror_the_line(capacitor, line):
-    _, one = share(line, capacitor, stored(capacitor, [1, 0, 1]), Pulse(2.0, 100.0))
-    _, two = share(line, capacitor, stored(capacitor, [0, 1, 0]), Pulse(-2.0, 100.0))
-    assert float(one) == pytest.approx(-float(two), abs=1e-5)
+    bits = jnp.asarray(LINES)
+    _, one = share(line, capacitor, stored(capacitor, bits), Pulse(2.0, 100.0))
+    _, two = share(line, capacitor, stored(capacitor, 1 - bits), Pulse(-2.0, 100.0))
+    np.testing.assert_allclose(one, -two, atol=1e-5)
 
 
 # -------------------------------------------------------------------------------------------------- steps
@@ -136,10 +143,9 @@ def test_32_steps_are_within_the_stated_error(card, mechanism, bound, x64):
         return voltages(eqx.tree_at(lambda t: t.line, transfer, FloatingLine(C_L=transfer.line.C_L, steps=steps)))
 
     reference = with_steps(512)
-    errors = [float(jnp.abs(with_steps(steps) - reference).max()) for steps in (16, 32, 64)]
+    errors = [float(jnp.abs(with_steps(steps) - reference).max()) for steps in (16, 32)]
     assert errors[1] < bound
     assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.3)
-    assert errors[1] / errors[2] == pytest.approx(2.0, abs=0.3)
 
 
 # ------------------------------------------------------------------------------------------- populations
@@ -156,17 +162,11 @@ def test_lines_of_different_pulses_equal_single_lines(capacitor, line):
         np.testing.assert_allclose(after.up[:, i], one.up, atol=1e-5)
 
 
-def test_a_population_of_capacitors_shares_its_line(capacitor, line):
-    # with everything switched, only the sum of the charges counts
-    P_r = jnp.array([[5.0, 10.0, 15.0], [10.0, 10.0, 10.0]])
-    _, V_L = share(line, with_P_r(capacitor, P_r), capacitor.init((2, 3)), Pulse(4.5, 1e6))
-    assert float(V_L[0]) == pytest.approx(float(V_L[1]), rel=1e-4)
-
-
 def test_vmap_over_lines_equals_the_bulk(capacitor, line):
-    bits = jnp.asarray([[0, 1], [1, 1], [0, 0]])
-    _, bulk = share(line, capacitor, stored(capacitor, bits), Pulse(3.0, 500.0))
-    mapped = jax.vmap(lambda b: line.share(capacitor, stored(capacitor, b), Pulse(3.0, 500.0))[1])(bits)
+    pulse, before = Pulse(3.0, 500.0), stored(capacitor, LINES)
+    _, bulk = share(line, capacitor, before, pulse)
+    one = jax.vmap(lambda state: line.share(capacitor, state, pulse)[1], in_axes=1)
+    mapped = jax.jit(one)(before)
     np.testing.assert_allclose(mapped, bulk, atol=1e-5)
 
 
@@ -188,9 +188,7 @@ def test_forward_and_reverse_mode_agree(capacitor, line):
     def voltage(drive):
         return line.share(capacitor, capacitor.init((2,)), Pulse(drive, 50.0))[1]
 
-    np.testing.assert_allclose(
-        jax.jit(jax.jacfwd(voltage))(2.0), jax.jit(jax.jacrev(voltage))(2.0), rtol=1e-4
-    )
+    np.testing.assert_allclose(jax.jit(jax.jacfwd(voltage))(2.0), jax.jit(jax.jacrev(voltage))(2.0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
@@ -202,9 +200,7 @@ def test_gradients_are_finite_at_the_corners(card, double):
             after, V_L = line.share(capacitor, capacitor.init((2,), up=up), Pulse(voltage, width))
             return V_L + jnp.sum(capacitor.polarisation(after))
 
-        gradient = jax.jit(
-            jax.vmap(jax.grad(total, argnums=(0, 1, 2, 3, 4)), in_axes=(None, None, 0, 0, 0))
-        )
+        gradient = jax.jit(jax.vmap(jax.grad(total, argnums=(0, 1, 2, 3, 4)), in_axes=(None, None, 0, 0, 0)))
         corners = [(0.0, 100.0, 0.5), (3.0, 0.0, 0.0), (20.0, 3e17, 0.0), (1e-3, 3e17, 1.0), (-20.0, 1e18, 1.0)]
         voltage, width, up = map(jnp.asarray, zip(*corners, strict=True))
         slopes = gradient(FloatingLine(C_L=60.0, steps=4), capacitor, voltage, width, up)

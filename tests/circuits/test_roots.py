@@ -63,6 +63,34 @@ def test_a_saturating_function_does_not_throw_newton_out(x64):
     np.testing.assert_allclose(root, 3.0, atol=1e-11)
 
 
+def test_newton_does_not_cycle_between_the_ends(x64):
+    # A current of 80,000 uA that a resistor throttles to nothing at 210 uA: from 0 Newton's step lands on the flat
+    # ground beyond the kink, and from there on 0 again, for ever. Found on the transfer line.
+    def excess(x, maximum=jnp.maximum):
+        share = x / 210
+        return x - 8e4 * maximum(1 - 0.3 * share - 0.7 * share**2, 0.0)
+
+    expected = scipy.optimize.brentq(lambda x: excess(x, max), 0, 210, xtol=1e-12)
+    assert float(increasing_root(excess, jnp.array(0.0), jnp.array(8e4))) == pytest.approx(expected, abs=1e-8)
+
+
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+def test_an_element_does_not_depend_on_its_neighbours(double):
+    # easy ones end first and have to rest where they are while the others go on
+    with jax.enable_x64(double):
+
+        def root(place, width):
+            return increasing_root(
+                lambda x: jnp.tanh((x - place) / width) + 1e-4 * (x - place), jnp.full(place.shape, -50.0), 70.0
+            )
+
+        places, widths = jnp.array([10.0, 10.5, 3.0, 69.0, -49.9]), jnp.array([50.0, 9.0, 0.1, 0.01, 1.0])
+        together = jax.jit(root)(places, widths)
+        alone = [jax.jit(root)(places[i : i + 1], widths[i : i + 1])[0] for i in range(5)]
+        np.testing.assert_allclose(together, alone, atol=1e-13 if double else 3e-5)
+        np.testing.assert_allclose(together, places, atol=1e-3 if not double else 1e-11)
+
+
 def test_a_kink_is_no_obstacle(x64):
     root = increasing_root(lambda x: jnp.maximum(x, 3 * x) - 1.0, jnp.array(-1.0), jnp.array(1.0))
     assert float(root) == pytest.approx(1 / 3, abs=1e-15)
@@ -86,6 +114,7 @@ def test_the_ends_may_broadcast(x64):
 # ------------------------------------------------------------------------------------------- derivatives
 
 
+@jax.jit
 def cubic_root(scale):
     return increasing_root(cubic(scale), jnp.array(-5.0), jnp.array(5.0))
 
@@ -93,9 +122,10 @@ def cubic_root(scale):
 @pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
 def test_the_derivative_is_implicit_in_both_modes(mode, x64):
     # dx/ds = 1/(3 x^2 + 1)
+    slope = jax.jit(mode(cubic_root))
     for scale in SCALES:
         x = float(cubic_root(scale))
-        assert float(mode(cubic_root)(scale)) == pytest.approx(1 / (3 * x**2 + 1), rel=1e-12)
+        assert float(slope(scale)) == pytest.approx(1 / (3 * x**2 + 1), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from hfsim.hybrid import MECHANISMS, transfer_line
 from tests.finite_differences import check_parameter_gradients
 
 IDLE = tuple(  # of the memristor only the clamp voltage counts; mismatch and spreads act on populations
-    f"memristor.{name}"
-    for name in ("G_reset", "sigma_reset", "sigma_set", "nu", "sigma_u", "t_0", "E_relax")
+    f"memristor.{name}" for name in ("G_reset", "sigma_reset", "sigma_set", "nu", "sigma_u", "t_0", "E_relax")
 ) + ("capacitor.dlnE_dT", "capacitor.P_r_spread", "transistor.A_VT")
 solve = jax.jit(lambda line: (line.levels(), line.line_voltages()))
+compliance_current = jax.jit(lambda line, V_TL, transistor=None: line.compliance_current(V_TL, transistor))
 
 
 @pytest.fixture(params=MECHANISMS)
@@ -68,7 +68,7 @@ def test_the_compliance_point_satisfies_its_equation(line, x64):
     # I_cc = I_EKV(V_TL - V_BL, 0, V_SET - V_BL - V_loss - V_C - R_s I_cc); R_s in kohm times uA is mV
     line = jax.tree.map(lambda leaf: leaf.astype(jnp.float64), line)
     V_TL = jnp.linspace(0.2, 3.0, 15)
-    I_cc = line.compliance_current(V_TL)
+    I_cc = compliance_current(line, V_TL)
     drive = line.drive
     drain = drive.V_SET - drive.V_BL - drive.V_loss - line.memristor.V_C - 1e-3 * drive.R_s * I_cc
     expected = line.transistor.current(V_TL - drive.V_BL, 0.0, drain)
@@ -78,15 +78,15 @@ def test_the_compliance_point_satisfies_its_equation(line, x64):
 
 def test_the_level_is_the_current_over_the_clamp_voltage(line):
     levels, voltages = solve(line)
-    np.testing.assert_allclose(levels, line.compliance_current(voltages) / line.memristor.V_C, rtol=1e-5)
+    np.testing.assert_allclose(levels, compliance_current(line, voltages) / line.memristor.V_C, rtol=1e-5)
 
 
 def test_a_population_of_transistors_has_its_own_currents(line, key):
     many = line.transistor.sample((6,), key)
-    currents = line.compliance_current(jnp.full(6, 1.5), many)
+    currents = compliance_current(line, jnp.full(6, 1.5), many)
     for i in (0, 5):
         one = eqx.tree_at(lambda t: t.V_T0, line.transistor, many.V_T0[i])
-        np.testing.assert_allclose(currents[i], line.compliance_current(jnp.array(1.5), one), rtol=1e-4)
+        np.testing.assert_allclose(currents[i], compliance_current(line, jnp.array(1.5), one), rtol=1e-4)
     assert np.ptp(np.asarray(currents)) > 0.1
 
 
@@ -94,20 +94,27 @@ def with_drive(line, **changes):
     return eqx.tree_at(lambda t: t.drive, line, dataclasses.replace(line.drive, **changes))
 
 
-@pytest.mark.parametrize("V_SET", [0.1, 1.0])
-def test_where_the_drive_cannot_reach_the_clamp_voltage_there_is_no_set(line, V_SET):
-    line = with_drive(line, V_SET=V_SET, V_BL=0.0, V_loss=0.0)  # below V_C = 1.1 V
-    np.testing.assert_array_equal(line.compliance_current(jnp.linspace(0.0, 5.0, 6)), 0.0)
-    slopes = jax.grad(lambda t: jnp.sum(t.compliance_current(jnp.linspace(0.0, 5.0, 6))))(line)
-    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+def test_where_the_drive_cannot_reach_the_clamp_voltage_there_is_no_set(line):
+    for V_SET in (0.1, 1.0):  # below V_C = 1.1 V
+        blocked = with_drive(line, V_SET=V_SET, V_BL=0.0, V_loss=0.0)
+        total, slopes = current_and_slopes(blocked)
+        assert float(total) == 0.0
+        assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(slopes))
+
+
+@jax.jit
+@jax.value_and_grad
+def current_and_slopes(line):
+    """Sum of the magnitudes of I_cc over gate voltages, and its gradient."""
+    return jnp.sum(jnp.abs(line.compliance_current(jnp.linspace(0.0, 5.0, 6))))
 
 
 def test_a_resistor_takes_the_headroom_of_a_strong_transistor(line):
-    # gate far above: the channel is a short next to 10 kohm, so I = headroom/R_s
+    # gate far above: the channel is a short next to 10 kohm, so I = headroom/R_s. Newton's method alone cycles here.
     line = with_drive(line, R_s=10.0, V_loss=0.0)
     headroom = 2.3 + 0.9 - 1.1
     strong = eqx.tree_at(lambda t: t.KP, line.transistor, jnp.float32(1e4))
-    assert float(line.compliance_current(jnp.array(4.0), strong)) == pytest.approx(headroom / 10e-3, rel=0.01)
+    assert float(compliance_current(line, jnp.array(4.0), strong)) == pytest.approx(headroom / 10e-3, rel=0.01)
 
 
 def test_a_square_law_with_headroom_stays_convex(line):
@@ -115,7 +122,7 @@ def test_a_square_law_with_headroom_stays_convex(line):
     # published concave top of the table is not
     line = with_drive(line, V_SET=10.0, V_loss=0.0, R_s=1e-3)
     V_TL = jnp.linspace(1.5, 3.0, 8)
-    assert np.all(np.diff(np.asarray(line.compliance_current(V_TL)), n=2) > 0)
+    assert np.all(np.diff(np.asarray(compliance_current(line, V_TL)), n=2) > 0)
 
 
 # --------------------------------------------------------------------------------------------- gradients
@@ -133,12 +140,12 @@ def test_every_parameter_has_the_right_gradient_under_starvation(card, x64):
     check_parameter_gradients(line, lambda t: jnp.sum(t.levels()), insensitive=IDLE)
 
 
-def test_the_levels_spread_over_codes_has_the_right_gradient_in_the_charge(card, x64):
+def test_the_line_voltage_has_the_right_gradient_in_the_charge(card, x64):
     # through `line_voltage` alone, per code
     line = transfer_line(card, "starvation")
     charge = jnp.arange(8) * line.capacitor.switching_charge
-    slope = jax.jit(jax.grad(lambda q: jnp.sum(line.line_voltage(q))))(charge)
-    voltage, step = jax.jit(line.line_voltage), 1e-4
+    voltage, step = jax.jit(lambda q: line.line_voltage(q)), 1e-4
+    slope = jax.jit(jax.grad(lambda q: jnp.sum(voltage(q))))(charge)
     np.testing.assert_allclose(slope, (voltage(charge + step) - voltage(charge - step)) / (2 * step), rtol=1e-5)
 
 

@@ -62,7 +62,7 @@ def test_the_linear_region_is_a_resistor(transistor):
 
 def test_source_and_drain_exchange(transistor):
     V_S, V_D = jnp.meshgrid(jnp.linspace(0, 2, 9), jnp.linspace(0, 2, 9))
-    np.testing.assert_array_equal(BIASES(transistor, 2.0, V_S, V_D), -BIASES(transistor, 2.0, V_D, V_S))
+    np.testing.assert_allclose(BIASES(transistor, 2.0, V_S, V_D), -BIASES(transistor, 2.0, V_D, V_S), rtol=1e-6)
 
 
 def test_the_current_rises_with_gate_and_drain(transistor):

@@ -109,11 +109,12 @@ def test_sensing_returns_what_was_written(chip, words, key, request):
     assert_same_words(read, words)
 
 
-def test_a_full_size_array_holds_every_word(key):
-    array = HybridArray.from_card(hfsim.load_card("cea-leti-2025-hybrid")).sample(key)
-    everything = jnp.asarray(hybrid.unpack(np.arange(1024, dtype=np.uint16)).reshape(128, 8))
-    _, read = sense(array, write(array, init(array, key), everything), key)
-    assert_same_words(read, everything)
+def test_an_array_holds_every_word(array, key):
+    everything = jnp.asarray(hybrid.unpack(np.arange(1024, dtype=np.uint16)).reshape(-1, LINES, 8))
+    state = init(array, key)
+    for event, words in enumerate(everything):
+        state, read = sense(array, write(array, state, words), jax.random.fold_in(key, event))
+        assert_same_words(read, words)
 
 
 def test_sensing_is_destructive(array, words, key):
@@ -201,29 +202,6 @@ def test_without_noise_each_code_lands_on_the_circuits_level(quiet, words, key):
     codes = np.abs(np.asarray(hybrid.truncate(words))).astype(int)
     np.testing.assert_allclose(target, np.maximum(levels, quiet.line.memristor.G_reset)[codes], rtol=0, atol=0.1)
     np.testing.assert_allclose(twin, quiet.line.memristor.G_reset, rtol=1e-5)
-
-
-def test_over_chips_each_code_has_the_mean_and_spread_of_the_circuits_transfer(design, words, key):
-    strategy = hybrid.CircuitTransfer.from_line(design.line)
-    chips = 12
-    physical, statistical = [], []
-    codes = np.abs(np.asarray(hybrid.truncate(words))).astype(int)
-    fabricate = eqx.filter_jit(lambda t, key: t.fabricate((40, *words.shape), key))
-    for seed in range(chips):
-        chip = design.sample(jax.random.key(seed))
-        state = transfer(chip, write(chip, init(chip, jax.random.fold_in(key, seed)), words), key)
-        physical.append(programmed(chip, state)(words)[0])
-    many = jnp.broadcast_to(words, (40, *words.shape))
-    pair = strategy.program(many, fabricate(strategy, key), key)
-    statistical = np.where(np.signbit(many), pair.minus, pair.plus)
-    for code in range(8):
-        a = np.stack(physical)[:, codes == code].astype(float)
-        b = statistical[:, codes == code].astype(float)
-        error = 4 * np.hypot(a.std() / np.sqrt(a.size), b.std() / np.sqrt(b.size))
-        assert abs(a.mean() - b.mean()) < error
-        assert abs(a.mean() - float(strategy.levels()[code])) < 4 * a.std() / np.sqrt(a.size) + 0.5
-        # mismatch adds to the memristor's 8.7 uS here and is taken out of it there
-        assert abs(a.std() / b.std() - 1) < 4 * np.hypot(1 / np.sqrt(2 * a.size), 1 / np.sqrt(2 * b.size)) + 0.05
 
 
 def test_the_idle_twin_is_what_a_reset_leaves(array, words, key):

@@ -64,6 +64,7 @@ def outer_products(factors):
 
 @eqx.filter_jit
 def start(memory, params):
+    """(params, state); period, rounding and counting have no part in it, so that one memory may start another."""
     state = memory.init(params)
     return memory.programmed(params, state), state
 
@@ -88,6 +89,7 @@ def learn_block(memory, params, state, factors):
 
 
 absorb = eqx.filter_jit(lambda memory, state, factors, valid: memory.absorb(state, factors, valid))
+conductances = eqx.filter_jit(lambda memory, weights: memory.conductances(weights))
 read = eqx.filter_jit(lambda memory, params, state: memory.read(params, state))
 aged = eqx.filter_jit(lambda memory, params, state, seconds, kelvin: memory.wait(params, state, seconds, kelvin))
 
@@ -140,10 +142,10 @@ def test_what_was_just_transferred_reads_as_programmed(params):
 # Dense, factored, chunked
 
 
-@pytest.mark.parametrize("rounding", [Nearest(), Stochastic(), Truncate()], ids=lambda r: type(r).__name__)
+@pytest.mark.parametrize("rounding", [Nearest(), Stochastic()], ids=lambda r: type(r).__name__)
 def test_dense_and_factored_updates_are_the_same_to_the_bit(rounding, params, factors):
     memory = make(rounding=rounding)
-    began = start(memory, params)
+    began = start(make(), params)
     (dense_params, dense), _ = learn(memory, *began, outer_products(factors))
     block_params, block = learn_block(memory, *began, factors)
     assert_same(words(dense), words(block))
@@ -175,7 +177,7 @@ def test_chunks_of_a_block_give_the_same_words_to_the_bit(params, factors):
 @pytest.mark.parametrize("period", [1, 7])
 def test_transfers_come_at_multiples_of_the_period_and_nowhere_else(period, params, factors):
     memory = make(period=period, probability=1.0)
-    began = start(memory, params)
+    began = start(make(), params)
     _, (history, transfers) = learn(memory, *began, outer_products(factors))
     np.testing.assert_array_equal(transfers, 1 + np.arange(1, 21) // period)
     before = jax.tree.map(lambda first, later: np.concatenate([first[None], later]), began[0], history)
@@ -185,13 +187,13 @@ def test_transfers_come_at_multiples_of_the_period_and_nowhere_else(period, para
 
 
 def test_a_block_transfers_when_it_reaches_a_multiple_of_the_period(params, factors):
-    memory = make(period=10)
+    memory = make()
     chip = start(memory, params)
     seen = []
-    for first in range(0, 20, 5):
+    for first in (*range(0, 20, 5), *range(0, 20, 5)):
         chip = learn_block(memory, *chip, jax.tree.map(lambda f, first=first: f[first : first + 5], factors))
         seen.append(int(chip[1].transfers))
-    assert seen == [1, 2, 2, 3]
+    assert seen == [1, 1, 1, 2, 2, 2, 2, 3]
 
 
 def test_after_a_transfer_the_weights_are_the_read_out(params, factors):
@@ -241,7 +243,7 @@ def test_words_whose_step_rounds_to_zero_are_rewritten_and_counted_only_if_asked
     gradient = {"a": jnp.full((20, 7, 5), 3 * STEP).at[:, :, :2].set(0.3 * STEP), "b": jnp.zeros((20, 5, 3))}
     always, changes = make(), make(rewrite_unchanged=False)
     (_, a), _ = learn(always, *start(always, params), gradient)
-    (_, b), _ = learn(changes, *start(changes, params), gradient)
+    (_, b), _ = learn(changes, *start(always, params), gradient)
     assert_same(words(a), words(b))
     np.testing.assert_array_equal(counts(a)[0][:, 2:], counts(b)[0][:, 2:])
     assert counts(a)[0][:, :2].min() > 0 and counts(a)[1].min() > 0
@@ -253,7 +255,7 @@ def test_words_stay_integers_and_saturate(rounding, params):
     memory = make(rounding=rounding)
     gradient = normal(2, {name: (20, *shape) for name, shape in SHAPES.items()}, 20.0)
     gradient["a"] = jnp.abs(gradient["a"]) * jnp.asarray([1.0, -1.0, 1.0, -1.0, 0.01])  # columns with a drift
-    (_, state), _ = learn(memory, *start(memory, params), gradient)
+    (_, state), _ = learn(memory, *start(make(), params), gradient)
     for stored in words(state):
         np.testing.assert_array_equal(stored, np.round(stored))
     np.testing.assert_array_equal(words(state)[0][:, [0, 2]], -WORD_MAX)
@@ -272,15 +274,14 @@ def test_a_step_is_the_rounded_product_of_rate_scale_and_gradient():
 
 
 def test_padding_leaves_no_trace_wherever_it_is(params, factors):
-    for rounding in (Nearest(), Stochastic()):
-        memory = make(rounding=rounding)
-        _, state = start(memory, params)
-        six = jax.tree.map(lambda f: f[:6], factors)
-        expected = absorb(memory, state, six, jnp.ones(6, bool))
-        for places in ([0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9], [0, 2, 3, 6, 7, 9]):
-            valid = jnp.zeros(10, bool).at[jnp.asarray(places)].set(True)
-            padded = jax.tree.map(lambda f, p=places: jnp.full((10, *f.shape[1:]), 7.0).at[jnp.asarray(p)].set(f), six)
-            assert_same(absorb(memory, state, padded, valid), expected)
+    memory = make(rounding=Stochastic())  # two draws a word and sample, which padding must not shift
+    _, state = start(make(), params)
+    six = jax.tree.map(lambda f: f[:6], factors)
+    expected = absorb(memory, state, six, jnp.ones(6, bool))
+    for places in ([0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9], [0, 2, 3, 6, 7, 9]):
+        valid = jnp.zeros(10, bool).at[jnp.asarray(places)].set(True)
+        padded = jax.tree.map(lambda f, p=places: jnp.full((10, *f.shape[1:]), 7.0).at[jnp.asarray(p)].set(f), six)
+        assert_same(absorb(memory, state, padded, valid), expected)
 
 
 def test_padding_alone_changes_nothing(params, factors):
@@ -292,15 +293,24 @@ def test_padding_alone_changes_nothing(params, factors):
 # Time
 
 
-def test_waiting_ages_the_weights_and_leaves_the_words(params):
+def test_waiting_ages_both_memristors_and_leaves_the_words(params):
     memory = make()
-    began = start(memory, params)
-    aged_params, after = wait(memory, *began, DAY)
-    assert_same(words(after), words(began[1]))
-    moved = np.asarray(aged_params["a"] - began[0]["a"]) / float(memory.transfer.weight_per_uS)
-    # each of two memristors diffuses by sigma_u sqrt(ln(1 + t/t_0)) = 0.84 uS, beside a loss of 2.3 %
-    assert 0.6 < np.std(moved) < 2.5
-    assert_same(read(memory, began[0], after), aged_params)
+    began, state = start(memory, params)
+    weights, after = wait(memory, began, state, DAY)
+    assert_same(words(after), words(state))
+    assert_same(read(memory, began, after), weights)
+    u = np.log1p(DAY / float(memory.memristor.t_0))
+    pairs = [conductances(memory, m) for m in after.weights]
+    moved = []
+    for side, fresh in (("plus", [m.plus for m in state.weights]), ("minus", [m.minus for m in state.weights])):
+        before = np.concatenate([m.programmed.ravel() for m in fresh])
+        now = np.concatenate([getattr(pair, side).ravel() for pair in pairs])
+        diffused = now - before + float(memory.memristor.nu) * u * np.maximum(before, 0)
+        np.testing.assert_allclose(
+            diffused.std(), float(memory.memristor.sigma_u) * np.sqrt(u), rtol=4 / np.sqrt(2 * now.size)
+        )
+        moved.append(diffused)
+    assert abs(np.corrcoef(moved)[0, 1]) < 4 / np.sqrt(now.size)  # each memristor has a path of its own
 
 
 def test_waits_compose_in_value(params):
@@ -352,18 +362,8 @@ def test_the_same_key_gives_the_same_run_and_another_key_another(params, factors
     assert not np.any(one[0]["a"] == other[0]["a"])
 
 
-def coarse_circuit():
-    """A circuit's transfer with few nodes and steps: quick, and with devices of its own on every chip."""
-    line = hybrid.transfer_line(hfsim.load_card("cea-leti-2025-hybrid"))
-    kinetics = dataclasses.replace(line.capacitor.kinetics, nodes=16)
-    capacitor = dataclasses.replace(line.capacitor, kinetics=kinetics)
-    line = dataclasses.replace(line, line=dataclasses.replace(line.line, steps=4), capacitor=capacitor)
-    return hybrid.CircuitTransfer.from_line(line)
-
-
 def test_chips_side_by_side_are_chips_one_at_a_time(params, factors):
-    memory, gradients = make(transfer=coarse_circuit()), {"a": outer_products(factors)["a"]}
-    params = {"a": params["a"]}
+    memory, gradients = make(), outer_products(factors)
 
     @eqx.filter_jit
     def chip(memory, key):
@@ -378,8 +378,20 @@ def test_chips_side_by_side_are_chips_one_at_a_time(params, factors):
         assert_same(words(one[1]), words(alone[1]))
         assert_same(counts(one[1]), counts(alone[1]))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), one[0], alone[0])
-    tables = together[1].weights[0].devices.table
-    assert not np.any(tables[0] == tables[1])  # two chips are two fabrications
+
+
+def test_a_circuits_devices_are_fabricated_once_and_stay(params, factors):
+    line = hybrid.transfer_line(hfsim.load_card("cea-leti-2025-hybrid"))
+    kinetics = dataclasses.replace(line.capacitor.kinetics, nodes=16)  # few nodes and steps: quick
+    capacitor = dataclasses.replace(line.capacitor, kinetics=kinetics)
+    line = dataclasses.replace(line, line=dataclasses.replace(line.line, steps=4), capacitor=capacitor)
+    memory = make(transfer=hybrid.CircuitTransfer.from_line(line))
+    began, first = start(memory, {"a": params["a"]})
+    (weights, last), _ = learn(memory, began, first, {"a": outer_products(factors)["a"]})
+    assert int(last.transfers) == 2 and not np.any(weights["a"] == began["a"])
+    assert_same(last.weights[0].devices, first.weights[0].devices)
+    tables = np.asarray(first.weights[0].devices.table)
+    assert np.unique(tables[4]).size == tables[4].size  # no two devices alike
 
 
 # Any network by a change of optimiser

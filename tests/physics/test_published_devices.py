@@ -4,9 +4,8 @@ Sources: Martemucci et al., Nature Electronics 8, 921 (2025) for the chip; Aless
 and Deng et al., VLSI (2020) for the kinetics; Francois et al., IEDM (2021) for the 16 kbit array of the same stack.
 """
 
-from pathlib import Path
-
 import dataclasses
+from pathlib import Path
 
 import equinox as eqx
 import jax
@@ -22,9 +21,14 @@ from hfsim.hybrid import MECHANISMS, ferroelectric_capacitor, memristor, transfe
 
 ROOT = Path(__file__).resolve().parents[2]
 HZO_DATA = ROOT / "../shared/data/measured/hzo_switching_kinetics_literature.csv"
-fraction = jax.jit(lambda capacitor, voltage, width: capacitor.kinetics.switched_fraction(
-    *jnp.broadcast_arrays(capacitor.field(voltage), width)
-))
+fraction = jax.jit(
+    lambda capacitor, voltage, width: capacitor.kinetics.switched_fraction(
+        *jnp.broadcast_arrays(capacitor.field(voltage), width)
+    )
+)
+
+
+share = jax.jit(lambda line, capacitor, state, pulse: line.share(capacitor, state, pulse))
 
 
 @pytest.fixture
@@ -55,28 +59,27 @@ def test_the_8_nm_set_reproduces_its_switching_data(x64):
     assert rmse < 0.01
 
 
-# The chip's tau0 is no published number; three statements bound it.
+# The chip's tau0 is no published number; three statements bound it, under either mechanism's field scale.
+SETS = pytest.mark.parametrize("kinetics", ["kinetics", "kinetics_starvation"])
 
 
-def test_3_volts_for_2_us_saturate_the_cell(cell):
-    # the pulse of the distributions over 16,384 cells; saturated: more than 98 % switched. Measured 99.9 %.
-    assert float(fraction(cell, 3.0, 2000.0)) > 0.98
+@SETS
+def test_3_volts_for_2_us_saturate_the_cell(card, kinetics):
+    # the pulse of the distributions over 16,384 cells; saturated: more than 98 % switched. Measured 99.9 and 99.1 %.
+    assert float(fraction(ferroelectric_capacitor(card, kinetics=kinetics), 3.0, 2000.0)) > 0.98
 
 
-def test_2_5_volts_still_open_the_window(cell):
+@SETS
+def test_2_5_volts_still_open_the_window(card, kinetics):
     # Criterion: the same 2 us leave more than 90 % of the window, far above the worst cell's third (120 of 360 mV).
-    # Measured 99.6 %.
-    assert float(fraction(cell, 2.5, 2000.0)) > 0.9
+    # Measured 99.6 and 97.8 %.
+    assert float(fraction(ferroelectric_capacitor(card, kinetics=kinetics), 2.5, 2000.0)) > 0.9
 
 
-def test_4_volts_switch_in_4_ns(cell):
-    # more than 90 % switched; measured 99.5 %
-    assert float(fraction(cell, 4.0, 4.0)) > 0.9
-
-
-def test_a_volt_does_not_open_the_window(cell):
-    # the reverse of the three: at 0.5 V, a fifth of the coercive voltage of the write pulse, nothing is disturbed
-    assert float(fraction(cell, 0.5, 2000.0)) < 0.01
+@SETS
+def test_4_volts_switch_in_4_ns(card, kinetics):
+    # more than 90 % switched; measured 99.5 and 97.2 %
+    assert float(fraction(ferroelectric_capacitor(card, kinetics=kinetics), 4.0, 4.0)) > 0.9
 
 
 def test_the_10_us_transfer_pulse_saturates_the_cell(cell):
@@ -106,7 +109,7 @@ def memory_window(card, capacitor):
     """Line voltage of a stored 1 less that of a stored 0 [mV], read at 3 V for 2 us."""
     line = card.build(FloatingLine, "bit_line")
     state = capacitor.init((2, 1), up=jnp.array([[0.0], [1.0]]))
-    _, voltage = jax.jit(lambda c, s: line.share(c, s, Pulse(3.0, 2000.0)))(capacitor, state)
+    _, voltage = share(line, capacitor, state, Pulse(3.0, 2000.0))
     return 1e3 * float(voltage[0] - voltage[1])
 
 
@@ -122,19 +125,20 @@ def test_the_memory_window_of_the_smallest_cell_is_164_mv(card, small_cell):
 
 
 def test_a_large_cell_starves_its_own_field(card, cell):
-    # 1.44 um2 would make 1259 mV by the linear formula; 1.9 V and less left on the film do not switch all of it
+    # 1.44 um2 would make 1259 mV by the linear formula; the 1.8 V left on the film switch 93 % of it
     large = eqx.tree_at(lambda c: c.S, cell, jnp.float32(1.44))
     linear = 1e3 * float(large.switching_charge) / (188.0 + float(large.capacitance))
     assert linear == pytest.approx(1259.0, abs=5.0)
-    assert memory_window(card, large) < 0.99 * linear
+    assert 0.8 * linear < memory_window(card, large) < 0.95 * linear
 
 
 # ------------------------------------------------------------------------------------------- the level table
 
 
-@pytest.fixture(params=MECHANISMS)
-def levels(request, card):
+@pytest.fixture(scope="module", params=MECHANISMS)
+def levels(request):
     """Mechanism, computed levels, line voltages, published levels."""
+    card = hfsim.load_card("cea-leti-2025-hybrid")
     computed, voltages = jax.jit(lambda t: (t.levels(), t.line_voltages()))(transfer_line(card, request.param))
     published = np.asarray(card.quantity("levels", "mean", "uS"))
     return request.param, np.asarray(computed), np.asarray(voltages), published

@@ -36,18 +36,17 @@ def line(card, mechanism):
 
 @pytest.mark.parametrize("mechanism", hybrid.MECHANISMS)
 def test_the_fitted_line_predicts_the_codes_it_was_not_fitted_to(card, mechanism):
-    # fitted on codes 0, 2, 4, 7; the predicted 1, 3, 5, 6 are an order better than a square law's 10 uS
+    # fitted on codes 0, 2, 4, 7; 1, 3, 5, 6 are predictions; a square law misses them by 10 uS
     error = np.asarray(line(card, mechanism).levels()) - LEVELS
     assert np.abs(error[[0, 2, 4, 7]]).max() < 0.3
     assert np.sqrt(np.mean(error[[1, 3, 5, 6]] ** 2)) < {"saturation": 0.9, "starvation": 1.6}[mechanism]
 
 
 def test_the_line_voltage_tells_the_two_mechanisms_apart(card):
-    # same conductances, different V_TL: published as close to linear in the ones, or saturating near 1.8 V
+    # same conductances, different V_TL: close to linear in the ones, as published, or saturating
     linear, starved = (np.asarray(line(card, mechanism).line_voltages()) for mechanism in hybrid.MECHANISMS)
     assert np.diff(linear)[-1] > 0.7 * np.diff(linear)[0]
     assert np.diff(starved)[-1] < 0.3 * np.diff(starved)[0]
-    assert 1.6 < starved[7] < 2.0 < linear[7]
 
 
 def test_line_voltages_follow_the_charge_balance(card):
@@ -91,6 +90,19 @@ def test_33_circuits_by_6_transfers_show_the_published_table(targets):
     np.testing.assert_allclose(spread, SIGMA, rtol=4 / np.sqrt(2 * 198) + 0.05)
 
 
+def test_the_array_and_the_circuits_transfer_agree_in_mean_and_spread(targets, card):
+    strategy = hybrid.transfer(card, "circuit")
+    words = jnp.broadcast_to(64.0 * jnp.arange(8.0), (500, 8))
+    program = eqx.filter_jit(lambda t, key: t.program(words, t.fabricate(words.shape, key), key).plus)
+    statistical = np.asarray(program(strategy, jax.random.key(5)), np.float64)
+    for code in range(8):
+        a, b = targets[code], statistical[:, code]
+        # mismatch adds to the memristor's 8.7 uS in the array and is taken out of it in the strategy: 3 %
+        error = 4 * np.sqrt(a.mean(axis=1).var() / len(a) + SIGMA**2 / a.size + b.var() / b.size)
+        assert abs(a.mean() - b.mean()) < error
+        assert abs(a.std() / b.std() - 1) < 4 * np.hypot(1 / np.sqrt(2 * a.size), 1 / np.sqrt(2 * b.size)) + 0.03
+
+
 def test_no_transfer_makes_a_sign_error(targets):
     # codes of 3 and above are 6 sigma and more above the idle twin: the programmed side is never mistaken
     assert targets[3:].min() > 10 * LEVELS[0]
@@ -132,10 +144,10 @@ def test_the_memory_window_is_the_published_median(card):
     # MW = difference of line voltages between 1 and 0 under the read pulse, 360 mV
     array = HybridArray.from_card(card, lines=1)
     pulse = Pulse(array.write_pulse.voltage, array.write_pulse.width)
-    up, down = (
-        array.bit_line.share(array.capacitor, array.capacitor.init((1, 1), up=up), pulse)[1] for up in (1.0, 0.0)
-    )
-    assert 1e3 * float((down - up)[0]) == pytest.approx(360, abs=10)
+    stored = jnp.asarray([[1.0], [0.0]])  # a 0 on one line, a 1 on the other
+    share = eqx.filter_jit(lambda line, capacitor: line.share(capacitor, capacitor.init((2, 1), up=stored), pulse)[1])
+    zero, one = share(array.bit_line, array.capacitor)
+    assert 1e3 * float(one - zero) == pytest.approx(360, abs=10)
 
 
 def test_writing_a_bit_takes_200_to_300_femtojoules(card):

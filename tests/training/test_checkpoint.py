@@ -77,6 +77,16 @@ def test_more_epochs_of_the_same_configuration_are_accepted(trained, tmp_path):
     assert fresh.epoch == 1
 
 
+def test_fewer_epochs_than_are_done_are_refused(trained, tmp_path):
+    config, experiment, progress = trained
+    path = tmp_path / checkpoint.FILE
+    progress.epoch = 2
+    progress.save(path, config.settings())
+    progress.epoch = 1
+    with pytest.raises(InputError, match="--epochs"):
+        Progress(experiment).restore(path, OnChip(epochs=1, period=100).settings())
+
+
 def test_arrays_of_another_network_are_refused(trained):
     _, _, progress = trained
     arrays = checkpoint.chip_arrays(progress.chips)
