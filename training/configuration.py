@@ -45,7 +45,7 @@ class OnChip:
     """Train on the chip (with the floating-point network beside it), or the floating-point network alone."""
     rounding: Literal["nearest", "stochastic", "truncate"] = "nearest"
     """How a step becomes an integer."""
-    words_per_unit: float = 512.0
+    step_scale: float = 512.0
     """Hidden steps in a weight of 1."""
     initial_spread: float = 100.0
     """Standard deviation of the initial hidden words."""
@@ -71,7 +71,7 @@ class OnChip:
         for name in ("initial_spread", "checkpoint_seconds"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(option(name), "be a number >= 0", getattr(self, name))
-        for name, low, high in (("probability", 0, 1), ("learning_rate", 0, 1e6), ("words_per_unit", 1, 1e6)):
+        for name, low, high in (("probability", 0, 1), ("learning_rate", 0, 1e6), ("step_scale", 1, 1e6)):
             if not low <= getattr(self, name) <= high:
                 raise InputError(option(name), f"lie in [{low}, {high:g}]", getattr(self, name))
 

@@ -55,7 +55,7 @@ class Experiment:
             memristor=memristor(self.card),
             learning_rate=config.learning_rate,
             probability=config.probability,
-            words_per_unit=config.words_per_unit,
+            step_scale=config.step_scale,
             period=config.period,
             rounding=ROUNDINGS[config.rounding],
             key=self.keys[0],
@@ -64,7 +64,7 @@ class Experiment:
         self.images, self.labels = jnp.asarray(self.data.train.images), jnp.asarray(self.data.train.labels)
 
     def _network(self, key) -> MLP:
-        spread = self.config.initial_spread / self.config.words_per_unit
+        spread = self.config.initial_spread / self.config.step_scale
         return MLP(SIZES, initial_spread=spread, rngs=nnx.Rngs(params=stream(key, "initial weights")))
 
     def initial_params(self) -> Any:

@@ -216,7 +216,9 @@ class FerroelectricCapacitor(PhysicalModel):
         after = self.apply(state, pulse, temperature=temperature)
         return after, self.charge(after, pulse.voltage) - self.charge(state)
 
-    def sample(self, shape: tuple[int, ...], key: Key[Array, ""], *, cells: Float[Array, "..."] | float = 1.0) -> "FerroelectricCapacitor":
+    def sample(
+        self, shape: tuple[int, ...], key: Key[Array, ""], *, cells: Float[Array, "..."] | float = 1.0
+    ) -> "FerroelectricCapacitor":
         """A population of `shape`: P_r varies by `P_r_spread`/sqrt(cells), never below 0.
 
         `cells` is how many minimum cells stand in parallel in each device, whose area is `S`.

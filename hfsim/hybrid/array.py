@@ -31,7 +31,7 @@ from hfsim.devices.transistor import Transistor
 from hfsim.draws import require_key, stream
 from hfsim.errors import InputError
 from hfsim.estimators import Exact
-from hfsim.hybrid.code import WORD_MAX, word_bits, words_of_bits
+from hfsim.hybrid.words import WORD_MAX, word_bits, words_of_bits
 from hfsim.hybrid.from_card import transfer_line
 from hfsim.units import ROOM_TEMPERATURE
 
@@ -111,6 +111,11 @@ class HybridArray(eqx.Module):
         """How many arrays hold `weights` synapses."""
         return -(-weights // self.synapses)
 
+    def location(self, weight: int) -> tuple[int, int, int]:
+        """Where the weight of this number lies when a network fills arrays in order: (array, line, synapse)."""
+        array, place = divmod(int(weight), self.synapses)
+        return array, *divmod(place, self.synapses_per_line)
+
     def sample(self, key: Key[Array, ""]) -> "HybridArray":
         """One fabricated array: every capacitor, transistor and amplifier with its own mismatch."""
         key, shape = require_key(key), (self.lines, self.synapses_per_line)
@@ -163,7 +168,8 @@ class HybridArray(eqx.Module):
         """Read every word, add the integers `step`, write the saturated sums back."""
         self._check_shape("step", step)
         state, words = self.sense(state, key)
-        return self.write(state, jnp.clip(words + step, -WORD_MAX, WORD_MAX))
+        moved = jnp.clip(words + step, -WORD_MAX, WORD_MAX)
+        return self.write(state, jnp.where(step == 0, words, moved))  # a step of 0 keeps the sign of a zero
 
     def transfer(self, state: HybridArrayState, key: Key[Array, ""]) -> HybridArrayState:
         """Program each pair of memristors from the sign and the three MSBs of its word; the word is restored."""

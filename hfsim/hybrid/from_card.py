@@ -7,7 +7,7 @@ from hfsim.devices.ferroelectric import FerroelectricCapacitor, SwitchingKinetic
 from hfsim.devices.memristor import Memristor
 from hfsim.devices.transistor import Transistor
 from hfsim.errors import InputError
-from hfsim.hybrid.transfer import AbstractTransfer, CircuitTransfer, LinearTransfer, MeasuredTransfer
+from hfsim.hybrid.transfers import AbstractTransfer, CircuitTransfer, LinearTransfer, MeasuredTransfer
 
 TRANSFERS = ("linear", "measured", "circuit")
 MECHANISMS = ("saturation", "starvation")

@@ -13,7 +13,9 @@ Two operations are one cycle of endurance.
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from hfsim.cards import Card
@@ -58,48 +60,62 @@ class OperationPrices(PhysicalModel):
 
 
 class CellCost(NamedTuple):
-    """Operations, energy [nJ] and endurance margins of one FeCAP and one memristor over a training."""
+    """Operations, energy [nJ] and endurance margins of one FeCAP and one memristor over a training.
 
-    fecap_operations: float
-    memristor_operations: float
-    energy_nJ: float
-    fecap_margin: float
-    memristor_margin: float
+    A margin is endurance over cycles, infinite where nothing was done.
+    """
+
+    fecap_operations: Float[Array, ""]
+    memristor_operations: Float[Array, ""]
+    energy_nJ: Float[Array, ""]
+    fecap_margin: Float[Array, ""]
+    memristor_margin: Float[Array, ""]
 
 
 def cell_cost(prices: OperationPrices, fecap_operations, memristor_operations) -> CellCost:
-    """Price one FeCAP and one memristor; a margin is endurance over cycles, infinite where nothing was done."""
-    energy = float(prices.energy(float(fecap_operations), float(memristor_operations)))
+    """Price one FeCAP and one memristor; differentiable in prices and (expected) operations."""
+    fecap, memristor = (jnp.asarray(x, jnp.result_type(float)) for x in (fecap_operations, memristor_operations))
+
+    def margin(endurance, operations):
+        used = operations > 0
+        return jnp.where(used, 2 * endurance / jnp.where(used, operations, 1.0), jnp.inf)
+
     return CellCost(
-        fecap_operations,
-        memristor_operations,
-        energy,
-        float(prices.fecap_endurance) / (fecap_operations / 2) if fecap_operations else float("inf"),
-        float(prices.memristor_endurance) / (memristor_operations / 2) if memristor_operations else float("inf"),
+        fecap,
+        memristor,
+        prices.energy(fecap, memristor),
+        margin(prices.fecap_endurance, fecap),
+        margin(prices.memristor_endurance, memristor),
     )
 
 
-def published_rule(prices: OperationPrices, *, samples: float, probability: float, period: float) -> CellCost:
-    """The article's closed form for its worst cell.
+def published_rule(prices: OperationPrices, *, samples, probability, period) -> CellCost:
+    """The article's closed form for its worst cell; differentiable in each argument.
 
     Raises:
-        InputError: `samples` is negative, `probability` outside [0, 1], or `period` not positive.
+        InputError: a concrete `samples` is negative, `probability` outside [0, 1], or `period` not positive.
     """
-    if not samples >= 0:
-        raise InputError("samples", "be at least 0", samples)
-    if not 0 <= probability <= 1:
-        raise InputError("probability", "lie in [0, 1]", probability)
-    if not period > 0:
-        raise InputError("period", "be above 0", period)
+    for name, value, right, must in (
+        ("samples", samples, lambda x: x >= 0, "be at least 0"),
+        ("probability", probability, lambda x: 0 <= x <= 1, "lie in [0, 1]"),
+        ("period", period, lambda x: x > 0, "be above 0"),
+    ):
+        if not isinstance(value, Tracer) and not right(value):
+            raise InputError(name, must, value)
     transfers = samples / period
-    return cell_cost(prices, SENSE_AND_WRITE * probability * samples + MSB_TRANSFER * transfers, 2 * transfers)
+    return cell_cost(
+        prices,
+        SENSE_AND_WRITE * probability * samples + MSB_TRANSFER * transfers,
+        TARGET_TRANSFER * transfers,
+    )
 
 
 class NetworkCount(NamedTuple):
-    """Exact integer counts over a training.
+    """Integer counts over a training, from the first transfer on; the first writing of the words is not counted.
 
     `fecap_operations` and `memristor_operations` are sums over all minimum cells and memristors;
-    `worst_fecap_operations` and `worst_memristor_operations` the largest of any device.
+    `worst_fecap_operations` the largest of any FeCAP. `worst_memristor_operations` is that of a memristor which
+    was the target of every transfer, as it is where a weight never changes its sign.
     """
 
     synapses: int

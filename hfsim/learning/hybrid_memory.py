@@ -3,7 +3,7 @@
 The optimiser is the memory: its state holds the hidden words (FeCAPs), both conductances of each weight
 (memristors), their clocks and the counts; the network's parameter is the read-out of G+ - G-. At every sample
 
-    W <- clip[W - m round(lr s g)],   m ~ Bernoulli(p) for each weight and sample,   s words per unit of weight
+    W <- clip[W - m round(lr s g)],   m ~ Bernoulli(p) for each weight and sample
 
 and after every `period` samples sign and three MSBs of all words are transferred to the memristors.
 Martemucci et al., Nature Electronics 8, 921 (2025). What the article leaves open is an argument of
@@ -21,9 +21,9 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from hfsim.devices.memristor import Memristor, MemristorState
 from hfsim.draws import EventHash, address, event_hash, hashed_bernoulli, hashed_uniform, require_key, stream
 from hfsim.errors import InputError
-from hfsim.estimators import AbstractEstimator, Exact
-from hfsim.hybrid.code import WORD_MAX
-from hfsim.hybrid.transfer import AbstractTransfer, ConductancePair
+from hfsim.estimators import AbstractEstimator, StraightThrough
+from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT
+from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
 from hfsim.learning.rounding import AbstractRounding, Nearest
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
@@ -67,10 +67,11 @@ class HybridMemory(PhysicalModel):
         key: addresses every draw of this memory.
         learning_rate: lr of plain SGD, no momentum.
         probability: p of the mask; 1 updates every weight at every sample.
-        words_per_unit: s, hidden steps in a weight of 1; 512 makes the word's range [-1, 1).
+        step_scale: s, hidden steps per unit of lr g; 512, the hidden steps in a weight of 1, makes lr that of SGD.
         period: k, samples from one transfer to the next.
         rounding: how lr s g becomes an integer.
-        estimator: how the truncation to four bits is differentiated in a transfer.
+        estimator: how the truncation to four bits is differentiated in a transfer; straight-through by default, as
+            is the rounding, so that a loss after a transfer has a gradient in learning rate and words.
         rewrite_unchanged: whether a masked-in word whose step rounds to 0 is rewritten, and so counted; True
             reproduces the published p N.
     """
@@ -80,12 +81,12 @@ class HybridMemory(PhysicalModel):
     key: Key[Array, ""]
     learning_rate: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e6), doc="learning rate")
     probability: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1.0), doc="probability of the update mask")
-    words_per_unit: Float[Array, ""] = parameter(
-        unit="1", bounds=(1.0, 1e6), doc="hidden steps in a weight of 1", default=512.0
+    step_scale: Float[Array, ""] = parameter(
+        unit="1", bounds=(1.0, 1e6), doc="hidden steps per unit of learning rate times gradient", default=512.0
     )
     period: int = eqx.field(static=True, default=100)
     rounding: AbstractRounding = eqx.field(default_factory=Nearest)
-    estimator: AbstractEstimator = Exact()
+    estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     rewrite_unchanged: bool = eqx.field(static=True, default=True)
 
     def __check_init__(self):
@@ -94,9 +95,21 @@ class HybridMemory(PhysicalModel):
                 "period", "be an integer >= 1", repr(self.period), "choose how many samples pass between transfers"
             )
         require_key(self.key)
+        for name, kind in (
+            ("transfer", AbstractTransfer),
+            ("memristor", Memristor),
+            ("rounding", AbstractRounding),
+            ("estimator", AbstractEstimator),
+        ):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(name, f"be a {kind.__name__}", repr(getattr(self, name)))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
-        """This memory as an optax gradient transformation."""
+        """This memory as an optax gradient transformation.
+
+        Until its first transfer a network computes with the weights that it was given; to begin with what the
+        memristors hold, take `params = memory.read(params, state)` after `init`.
+        """
 
         # plain functions: a bound method of a module holds arrays, which jax.jit and nnx.Optimizer refuse to hash
         def init(params) -> Any:
@@ -122,7 +135,7 @@ class HybridMemory(PhysicalModel):
             )
         weights = []
         for index, leaf in enumerate(leaves):
-            words = jnp.clip(jnp.round(leaf * self.words_per_unit), -WORD_MAX, WORD_MAX)
+            words = jnp.clip(jnp.round(leaf * WORDS_PER_UNIT), -WORD_MAX, WORD_MAX)
             devices = self.transfer.fabricate(words.shape, address(stream(self.key, "devices"), index))
             plus, minus = (
                 self.memristor.init(words.shape, address(stream(self.key, side), index))
@@ -142,9 +155,9 @@ class HybridMemory(PhysicalModel):
                 where `factors` is given.
             state: the memory.
             params: the weights that the network now has.
-            factors: a sequence of `Factors`, one per leaf of `params`, for successive samples computed at these
-                same weights. The block must not run past the next transfer: it comes at the end of the call in
-                which the number of samples reaches a multiple of `period`.
+            factors: a sequence of `Factors`, one per leaf of `params`, for at most `period` successive samples
+                computed at these same weights. The transfer comes at the end of the call in which the number of
+                samples reaches a multiple of `period`, so a block should end there.
             extra: arguments of other transformations in a chain; not used.
 
         Returns:
@@ -165,7 +178,15 @@ class HybridMemory(PhysicalModel):
             )
             moved = HybridMemoryState(weights, state.samples + count, state.transfers)
         else:
-            moved = self.absorb(state, tuple(factors))
+            factors = tuple(factors)
+            moved = self.absorb(state, factors)
+            if factors[0].x.shape[0] > self.period:
+                raise InputError(
+                    "factors",
+                    f"hold at most {self.period} samples, the period of the transfer",
+                    f"{factors[0].x.shape[0]} samples",
+                    "cut the block at the transfers",
+                )
         due = moved.samples // self.period > state.samples // self.period
         new = jax.lax.cond(due, lambda s: self.transfer_now(s), lambda s: s, moved)
         change = jax.tree.map(lambda w, leaf: jnp.where(due, w - leaf, 0.0), self.programmed(params, new), params)
@@ -251,7 +272,7 @@ class HybridMemory(PhysicalModel):
     def _advance(self, words, updates, gradient, hashes: tuple[EventHash, ...], counts):
         """The element-wise update of words and counts by one sample's gradient, where the sample `counts`."""
         uniform = hashed_uniform(hashes[1]) if self.rounding.needs_uniform else None
-        step = self.rounding(self.learning_rate * self.words_per_unit * gradient, uniform)
+        step = self.rounding(self.learning_rate * self.step_scale * gradient, uniform)
         hit = hashed_bernoulli(hashes[0], jnp.where(counts, self.probability, 0.0))
         if not self.rewrite_unchanged:
             hit = hit & (step != 0)

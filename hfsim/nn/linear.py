@@ -6,7 +6,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from hfsim.errors import InputError
-from hfsim.hybrid.transfer import AbstractTransfer, ConductancePair
+from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
 
 
 class AnalogLinear(nnx.Module):

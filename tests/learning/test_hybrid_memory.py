@@ -264,7 +264,7 @@ def test_words_stay_integers_and_saturate(rounding, params):
 
 
 def test_a_step_is_the_rounded_product_of_rate_scale_and_gradient():
-    memory = make(probability=1.0, words_per_unit=256.0, learning_rate=0.5, period=1000)
+    memory = make(probability=1.0, step_scale=256.0, learning_rate=0.5, period=1000)
     gradient = jnp.asarray([[0.01, -0.02, 0.0039, 0.0040]])
     (_, state), _ = learn(memory, *start(memory, {"a": jnp.zeros((1, 4))}), {"a": gradient[None]})
     np.testing.assert_array_equal(words(state)[0], [[-1, 3, 0, -1]])  # 1.28, -2.56, 0.4992, 0.512
@@ -560,7 +560,7 @@ def test_straight_through_gradients_are_those_of_the_unrounded_memory(weight_spa
                 dataclasses.replace(
                     memory,
                     learning_rate=rate,
-                    words_per_unit=scale,
+                    step_scale=scale,
                     rounding=Nearest(estimator),
                     estimator=estimator,
                 )
@@ -568,7 +568,7 @@ def test_straight_through_gradients_are_those_of_the_unrounded_memory(weight_spa
 
         return jax.jit(at)
 
-    rate, scale = memory.learning_rate, memory.words_per_unit
+    rate, scale = memory.learning_rate, memory.step_scale
     gradients = jax.grad(of(scalar, StraightThrough()), argnums=(0, 1))(rate, scale)
     reference = of(smooth, Unrounded())
     differences = (
@@ -611,7 +611,7 @@ def test_periods_that_are_no_counts_are_refused(period):
         ("probability", 1.2),
         ("probability", -0.1),
         ("learning_rate", -0.1),
-        ("words_per_unit", 0.0),
+        ("step_scale", 0.0),
         ("learning_rate", float("nan")),
     ],
 )

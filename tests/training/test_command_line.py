@@ -30,7 +30,7 @@ def _status(arguments: list[str]) -> int:
         (["--learning-rate", "-1"], "--learning-rate"),
         (["--chips", "0"], "--chips"),
         (["--seed", "-1"], "--seed"),
-        (["--words-per-unit", "inf"], "--words-per-unit"),
+        (["--step-scale", "inf"], "--step-scale"),
         (["--initial-spread", "nan"], "--initial-spread"),
         (["tables"], "job"),
     ],

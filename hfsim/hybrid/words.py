@@ -18,6 +18,8 @@ WORD_MAX = 511
 """Largest magnitude of a hidden word."""
 WORDS_PER_CODE = 64
 """Hidden steps in one transferred step: the six bits that are cut off."""
+WORDS_PER_UNIT = 512
+"""Hidden steps in a weight of 1: eight levels of 64."""
 CODES = 8
 """Conductance levels of one memristor."""
 WORD_BITS = 10

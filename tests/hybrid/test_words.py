@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hfsim import InputError
 from hfsim.estimators import Exact, Soft, StraightThrough
-from hfsim.hybrid.code import (
+from hfsim.hybrid.words import (
     CODES,
     WORD_MAX,
     code,

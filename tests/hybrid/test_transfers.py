@@ -14,7 +14,7 @@ import hfsim
 from hfsim import InputError, hybrid
 from hfsim.draws import stream
 from hfsim.estimators import AbstractEstimator, Soft, StraightThrough
-from hfsim.hybrid.transfer import interpolate_levels
+from hfsim.hybrid.transfers import interpolate_levels
 from tests.finite_differences import check_parameter_gradients
 
 CARD = "cea-leti-2025-hybrid"

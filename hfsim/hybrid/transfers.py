@@ -20,10 +20,10 @@ from jaxtyping import Array, Bool, Float, Key
 
 from hfsim.cards import Card
 from hfsim.circuits.transfer_line import MSB_CELLS, TransferLine, code_bits
-from hfsim.draws import stream
+from hfsim.draws import normal, stream
 from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator
-from hfsim.hybrid.code import CODES, code, negative
+from hfsim.hybrid.words import CODES, code, negative
 from hfsim.parameters import PhysicalModel, parameter
 
 
@@ -37,8 +37,8 @@ class ConductancePair(NamedTuple):
 class AbstractTransfer(PhysicalModel):
     """How words become conductance pairs.
 
-    `twin_noise` says what the idle twin holds: False, the mean of code 0 without noise, which reproduces the
-    published sigma_W = 0.594; True, a draw of its own. `clip` cuts conductances at 0; the published spread of
+    `twin_noise` says what the idle twin holds: False, what RESET leaves in the mean (code 0 of the statistical
+    transfers), which reproduces the published sigma_W = 0.594; True, a draw of its own. `clip` cuts conductances at 0; the published spread of
     8.7 uS makes 44 % of code-0 draws negative, and clipping would move their mean from 1.4 to 4.2 uS.
     """
 
@@ -89,10 +89,6 @@ class AbstractTransfer(PhysicalModel):
         return ConductancePair(jnp.where(sign, twin, target), jnp.where(sign, target, twin))
 
 
-def _normal(key, shape, dtype):
-    return jax.random.normal(key, shape, dtype=jnp.float32).astype(dtype)
-
-
 class LinearTransfer(AbstractTransfer):
     """Eight evenly spaced levels, with a spread that may be 0: the ideal the measured one is compared with."""
 
@@ -116,10 +112,10 @@ class LinearTransfer(AbstractTransfer):
 
     def target(self, codes, sign, devices, key):
         mean = self.low + (self.high - self.low) * codes / (CODES - 1)
-        return mean + self.sigma * _normal(key, codes.shape, codes.dtype)
+        return mean + self.sigma * normal(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):
-        noise = self.sigma * _normal(key, shape, self.low.dtype) if self.twin_noise else 0.0
+        noise = self.sigma * normal(key, shape, self.low.dtype) if self.twin_noise else 0.0
         return jnp.broadcast_to(self.low + noise, shape)
 
 
@@ -149,18 +145,17 @@ class MeasuredTransfer(AbstractTransfer):
         return None
 
     def target(self, codes, sign, devices, key):
-        return interpolate_levels(self.mean, codes) + self.sigma * _normal(key, codes.shape, codes.dtype)
+        return interpolate_levels(self.mean, codes) + self.sigma * normal(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):
-        noise = self.sigma * _normal(key, shape, self.mean.dtype) if self.twin_noise else 0.0
+        noise = self.sigma * normal(key, shape, self.mean.dtype) if self.twin_noise else 0.0
         return jnp.broadcast_to(self.mean[0] + noise, shape)
 
 
 class CircuitDevices(NamedTuple):
-    """What mismatch leaves for life: mean conductance [uS] of each code on each side, and what is left to noise."""
+    """What mismatch leaves for life: mean conductance [uS] of each code on each side."""
 
     table: Float[Array, "8 2 *w"]
-    sigma: Float[Array, " 8"]
 
 
 class CircuitTransfer(AbstractTransfer):
@@ -168,23 +163,40 @@ class CircuitTransfer(AbstractTransfer):
 
     Mismatch of the capacitors' P_r and of the transistors' threshold gives each weight its own eight levels on
     each side (`fabricate`); the memristor's spread adds at each transfer, reduced so that both together make
-    the published total.
+    the published total. `nominal` and `mismatch` are solved once by `from_line`: after a change of `line`, build
+    the transfer again (inside the differentiated function, where a gradient is wanted).
     """
 
     line: TransferLine
-    level_table: Float[Array, " 8"] = parameter(
-        unit="uS", bounds=(0.0, 1e3), doc="mean conductance of codes 0 to 7, solved from `line`"
-    )
+    nominal: Float[Array, " 8"]  # mean conductance [uS] of each code
+    mismatch: Float[Array, " 8"]  # standard deviation [uS] that mismatch makes, first order
     twin_noise: bool = eqx.field(static=True, default=False)
     clip: bool = eqx.field(static=True, default=False)
 
     @classmethod
     def from_line(cls, line: TransferLine, **options) -> "CircuitTransfer":
-        """Solve the nominal levels of `line` once."""
-        return cls(line=line, level_table=line.levels(), **options)
+        """Solve the nominal levels of `line` and their sensitivity to mismatch."""
+        bits = code_bits(jnp.arange(CODES))
+        charge = line.switchable_charge(bits)
+
+        def levels(charge, V_T0):
+            transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, V_T0)
+            return line.memristor.mean_conductance(line.compliance_current(line.line_voltage(charge), transistor))
+
+        threshold = jnp.broadcast_to(line.transistor.V_T0, charge.shape)
+        one, zero = jnp.ones_like(charge), jnp.zeros_like(charge)
+        nominal, by_charge = jax.jvp(levels, (charge, threshold), (one, zero))
+        _, by_threshold = jax.jvp(levels, (charge, threshold), (zero, one))
+        # independent minimum cells: the charges' variances add up
+        spread = line.capacitor.P_r_spread * line.capacitor.switching_charge
+        charge_variance = spread**2 * jnp.sum(bits * jnp.asarray(MSB_CELLS), axis=-1)
+        variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
+        positive = variance > 0
+        mismatch = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
+        return cls(line=line, nominal=nominal, mismatch=mismatch, **options)
 
     def levels(self):
-        return self.level_table
+        return self.nominal
 
     def fabricate(self, shape, key):
         line = self.line
@@ -192,28 +204,28 @@ class CircuitTransfer(AbstractTransfer):
             (*shape, 3), stream(key, "capacitors"), cells=jnp.asarray(MSB_CELLS, line.capacitor.P_r.dtype)
         )
         transistors = line.transistor.sample((2, *shape), stream(key, "transistors"))
-        nominal = jnp.linspace(0.0, 2 * line.switchable_charge(jnp.ones(3)), 129)
-        voltage = line.line_voltage(nominal)
+        # V_TL depends on the charge alone: solved on a grid, then interpolated
+        grid = jnp.linspace(0.0, 2 * line.switchable_charge(jnp.ones(3)), 129)
+        voltage = line.line_voltage(grid)
 
         def levels_of(bits):
             charge = line.switchable_charge(jnp.broadcast_to(bits, (*shape, 3)), capacitors)
-            V_TL = jnp.broadcast_to(jnp.interp(charge, nominal, voltage), (2, *shape))
+            V_TL = jnp.broadcast_to(jnp.interp(charge, grid, voltage), (2, *shape))
             return line.memristor.mean_conductance(line.compliance_current(V_TL, transistors))
 
-        table = jax.lax.map(levels_of, code_bits(jnp.arange(CODES)))
-        mismatch = jnp.var(table, axis=tuple(range(1, table.ndim)))
-        left = jnp.maximum(line.memristor.sigma_set**2 - mismatch, 0.0)
-        return CircuitDevices(table, jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0))
+        return CircuitDevices(jax.lax.map(levels_of, code_bits(jnp.arange(CODES))))
 
     def target(self, codes, sign, devices, key):
         side = jnp.where(sign, devices.table[:, 1], devices.table[:, 0])
-        sigma = interpolate_levels(devices.sigma, codes)
-        return interpolate_levels(side, codes) + sigma * _normal(key, codes.shape, codes.dtype)
+        left = jnp.maximum(self.line.memristor.sigma_set**2 - self.mismatch**2, 0.0)
+        sigma = jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0)
+        return interpolate_levels(side, codes) + interpolate_levels(sigma, codes) * normal(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):
+        memristor = self.line.memristor
         if self.twin_noise:
-            return self.line.memristor.reset_conductance(shape, key)
-        return jnp.broadcast_to(self.level_table[0], shape)
+            return memristor.reset_conductance(shape, key)
+        return jnp.broadcast_to(memristor.G_reset, shape)
 
 
 def interpolate_levels(levels: Float[Array, "8 ..."], codes: Float[Array, "*w"]) -> Float[Array, "*w"]:
