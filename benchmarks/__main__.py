@@ -5,7 +5,7 @@ import importlib
 import json
 import sys
 
-NAMES = ("online_step",)
+NAMES = ("online_step", "training")
 
 
 def main(arguments: list[str]) -> int:

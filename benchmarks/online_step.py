@@ -106,9 +106,7 @@ def _torch_step() -> float:
 
     def transferred_weights():
         pairs = (((w.abs() / 64).floor().long(), torch.where(torch.signbit(w), -1.0, 1.0)) for w in words)
-        return [
-            (scale * s * (mean[c] + 8.7 * torch.randn(c.shape) - mean[0])).requires_grad_() for c, s in pairs
-        ]
+        return [(scale * s * (mean[c] + 8.7 * torch.randn(c.shape) - mean[0])).requires_grad_() for c, s in pairs]
 
     weights = transferred_weights()
 

@@ -44,6 +44,11 @@ def require_key(key: Any, name: str = "key") -> Key[Array, ""]:
     raise InputError(name, "be a typed key", type(key).__name__, "make one with jax.random.key(seed)")
 
 
+def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Float[Array, "..."]:
+    """Standard normal numbers, drawn in float32 and cast: the same draws in single and double precision."""
+    return jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(dtype)
+
+
 class EventHash(NamedTuple):
     """Random words of one event for an array of some shape: one for each row, one for each column.
 

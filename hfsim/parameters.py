@@ -110,9 +110,7 @@ def _check_value(name: str, value: Any, spec: ParameterSpec) -> None:
     lower, upper = values.dtype.type(spec.lower), values.dtype.type(spec.upper)
     bad = values[(values < lower) | (values > upper)]
     if bad.size:
-        raise InputError(
-            name, f"lie in [{spec.lower:g}, {spec.upper:g}] {spec.unit}", f"{bad.flat[0]:g}", spec.doc
-        )
+        raise InputError(name, f"lie in [{spec.lower:g}, {spec.upper:g}] {spec.unit}", f"{bad.flat[0]:g}", spec.doc)
 
 
 def specifications(model: type) -> dict[str, ParameterSpec]:
@@ -193,9 +191,7 @@ def _map_parameters(transform, model: Any) -> Any:
         ]
         if not names:
             return model
-        return eqx.tree_at(
-            lambda m: [getattr(m, name) for name in names], model, new, is_leaf=lambda x: x is None
-        )
+        return eqx.tree_at(lambda m: [getattr(m, name) for name in names], model, new, is_leaf=lambda x: x is None)
     if isinstance(model, dict):
         return {key: _map_parameters(transform, item) for key, item in model.items()}
     if isinstance(model, tuple | list):

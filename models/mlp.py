@@ -25,9 +25,7 @@ class MLP(nnx.Module):
             AnalogLinear(a, b, initial_spread=initial_spread, rngs=rngs)
             for a, b in zip(sizes[:-1], sizes[1:], strict=True)
         )
-        self.norms = nnx.List(
-            nnx.LayerNorm(size, use_bias=False, use_scale=False, rngs=rngs) for size in sizes[1:]
-        )
+        self.norms = nnx.List(nnx.LayerNorm(size, use_bias=False, use_scale=False, rngs=rngs) for size in sizes[1:])
 
     def __call__(
         self, x: Float[Array, "*batch inputs"], taps: Sequence[Array | None] | None = None

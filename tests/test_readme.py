@@ -8,7 +8,7 @@ README = Path(__file__).parents[1] / "README.md"
 
 def test_the_python_example_runs():
     (block,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.S)
-    assert block.count("\n") <= 25
+    assert block.count("\n") <= 18
     scope = {}
     exec(compile(block, "README.md", "exec"), scope)
     assert int(scope["state"].samples) == 100 and int(scope["state"].transfers) == 11

@@ -27,9 +27,7 @@ def main(arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("hfsim", "models", "training"):
             raise
-        print(
-            f"error: {job} needs the package {error.name}: pip install -e '.[experiments]'.", file=sys.stderr
-        )
+        print(f"error: {job} needs the package {error.name}: pip install -e '.[experiments]'.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nstopped; go on with --resume.", file=sys.stderr)

@@ -57,9 +57,7 @@ def chip_arrays(chips: Chip) -> dict[str, np.ndarray]:
         "samples": np.asarray(chips.memory.samples),
         "transfers": np.asarray(chips.memory.transfers),
     }
-    for index, (kernel, weight) in enumerate(
-        zip(jax.tree.leaves(chips.params), chips.memory.weights, strict=True)
-    ):
+    for index, (kernel, weight) in enumerate(zip(jax.tree.leaves(chips.params), chips.memory.weights, strict=True)):
         arrays[f"kernel_{index}"] = np.asarray(kernel)
         arrays[f"words_{index}"] = pack(weight.words)
         arrays[f"updates_{index}"] = np.asarray(weight.updates)

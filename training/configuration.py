@@ -46,7 +46,7 @@ class OnChip:
     rounding: Literal["nearest", "stochastic", "truncate"] = "nearest"
     """How a step becomes an integer."""
     step_scale: float = 512.0
-    """Hidden steps in a weight of 1."""
+    """Hidden steps per unit of learning rate times gradient; 512 are a weight of 1."""
     initial_spread: float = 100.0
     """Standard deviation of the initial hidden words."""
     twin_noise: bool = False
@@ -92,21 +92,39 @@ def read_command_line(arguments: list[str]) -> OnChip:
     """The configuration of a command line; with --resume, what it leaves out comes from the run itself.
 
     Raises:
-        InputError: an option is out of range, or the run to resume is not there.
+        InputError: an option is out of range, the run to resume is not there, or its settings are others.
     """
     config = _parse(arguments)
     if not config.resume:
         return config
     path = config.run_dir or latest(RUNS, STEM)
-    stored = recorded_configuration(path)
-    if stored.get("job") != STEM:
-        raise InputError("--run-dir", f"hold a run of job {STEM}", f"{path}, of job {stored.get('job')!r}")
+    stored = recorded_configuration(path).get("settings")
+    if not isinstance(stored, dict) or stored.get("job") != STEM:
+        raise InputError("--run-dir", f"hold a run of job {STEM}", str(path))
     names = {field.name for field in dataclasses.fields(OnChip)}
     try:
         default = OnChip(**{name: value for name, value in stored.items() if name in names})
-    except TypeError as error:
+    except (TypeError, InputError) as error:
         raise InputError("--run-dir", "hold a run of this program", f"{path} ({error})") from error
-    return dataclasses.replace(_parse(arguments, default), run_dir=path)
+    config = dataclasses.replace(_parse(arguments, default), run_dir=path)
+    require_same_run(config.settings(), stored)
+    return config
+
+
+def require_same_run(settings: dict[str, Any], stored: dict[str, Any]) -> None:
+    """Refuse to resume with other settings than those `stored`; `epochs` alone may differ.
+
+    Raises:
+        InputError: they differ.
+    """
+    for name in settings.keys() | stored.keys():
+        if name != "epochs" and settings.get(name) != stored.get(name):
+            raise InputError(
+                option(name),
+                "be that of the run to resume",
+                f"{settings.get(name)!r} instead of {stored.get(name)!r}",
+                "leave it out, or start a new run",
+            )
 
 
 def _parse(arguments: list[str], default: OnChip | None = None) -> OnChip:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from hfsim.hybrid import CODES, code
+from hfsim.draws import address, stream
+from hfsim.hybrid import CODES, WORDS_PER_CODE
 from hfsim.learning import HybridMemory
 from training.data import Split
 from training.loop import Chip, predict
@@ -46,9 +47,7 @@ def confusion(graph: Any, params: Any, split: Split, classes: int) -> Int[np.nda
     return table
 
 
-def ageing(
-    memory: HybridMemory, graph: Any, chips: Chip, split: Split
-) -> Float[np.ndarray, "amplitudes times chips"]:
+def ageing(memory: HybridMemory, graph: Any, chips: Chip, split: Split) -> Float[np.ndarray, "amplitudes times chips"]:
     """Accuracy after each of `TIMES` at rest, for relaxation at each of `AMPLITUDES` times the card's.
 
     The trained chip is left alone: nothing is refreshed or compensated.
@@ -80,18 +79,29 @@ class Levels(NamedTuple):
     sigma: Float[np.ndarray, " 8"]
 
 
-def measure_levels(chips: Chip) -> Levels:
-    """Statistics of a transfer over all weights of all chips, which must just have transferred."""
-    codes, target = [], []
-    for weight in chips.memory.weights:
-        words = np.asarray(weight.words)
-        codes.append(np.asarray(code(words)).ravel())
-        chosen = np.where(np.signbit(words), weight.minus.programmed, weight.plus.programmed)
-        target.append(np.asarray(chosen).ravel())
-    codes, target = np.concatenate(codes), np.concatenate(target)
-    samples = tuple(target[codes == level] for level in range(CODES))
-    return Levels(
-        samples,
-        np.asarray([s.mean() if s.size else np.nan for s in samples]),
-        np.asarray([s.std() if s.size else np.nan for s in samples]),
-    )
+def measure_levels(memory: HybridMemory, keys: Any, chips: Chip) -> Levels:
+    """Statistics of one transfer of a test pattern: every code on an eighth of the weights of every chip.
+
+    The pattern is programmed on a copy of the chips' own devices; the trained weights are not touched.
+    """
+
+    @jax.jit
+    def targets(keys, chips: Chip):
+        def one(key, chip: Chip):
+            found = []
+            for index, weight in enumerate(chip.memory.weights):
+                codes = jnp.arange(weight.words.size).reshape(weight.words.shape) % CODES
+                words = (codes * WORDS_PER_CODE).astype(weight.words.dtype)
+                where = address(stream(key, "level measurement"), index)
+                found.append(memory.transfer.program(words, weight.devices, where).plus)
+            return found
+
+        return jax.vmap(one)(keys, chips)
+
+    samples: list[list[np.ndarray]] = [[] for _ in range(CODES)]
+    for found in targets(keys, chips):
+        flat = np.asarray(found).reshape(len(found), -1)
+        for code in range(CODES):
+            samples[code].append(flat[:, code::CODES].ravel())
+    joined = tuple(np.concatenate(s) for s in samples)
+    return Levels(joined, np.asarray([s.mean() for s in joined]), np.asarray([s.std() for s in joined]))

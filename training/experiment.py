@@ -13,11 +13,11 @@ from flax import nnx
 import hfsim
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
-from hfsim.hybrid import memristor, transfer
+from hfsim.hybrid import WORDS_PER_UNIT, memristor, transfer
 from hfsim.learning import HybridMemory, Nearest, Stochastic, Truncate
 from models import MLP
 from training import checkpoint
-from training.configuration import CARD, OnChip, option
+from training.configuration import CARD, OnChip, require_same_run
 from training.data import Dataset, load_digits
 from training.loop import (
     Chip,
@@ -64,7 +64,7 @@ class Experiment:
         self.images, self.labels = jnp.asarray(self.data.train.images), jnp.asarray(self.data.train.labels)
 
     def _network(self, key) -> MLP:
-        spread = self.config.initial_spread / self.config.step_scale
+        spread = self.config.initial_spread / WORDS_PER_UNIT
         return MLP(SIZES, initial_spread=spread, rngs=nnx.Rngs(params=stream(key, "initial weights")))
 
     def initial_params(self) -> Any:
@@ -174,21 +174,18 @@ class Progress:
             InputError: it is damaged, or of another configuration.
         """
         arrays, record = checkpoint.load(path)
-        stored = record.get("settings", {})
-        for name in settings.keys() | stored.keys():
-            if name != "epochs" and settings.get(name) != stored.get(name):
-                raise InputError(
-                    option(name),
-                    "be that of the run to resume",
-                    f"{settings.get(name)!r} instead of {stored.get(name)!r}",
-                    "leave it out, or start a new run",
-                )
+        if not {"settings", "epoch", "seconds", "curves"} <= record.keys():
+            raise InputError("checkpoint", "be one of this program", f"{path}, which lacks its record")
+        require_same_run(settings, record["settings"])
         if record["epoch"] > settings["epochs"]:
             raise InputError(
                 "--epochs", f"be at least the {record['epoch']} epochs that the run has behind it", settings["epochs"]
             )
         if self.chips is not None:
             self.chips = checkpoint.restore_chips(self.chips, arrays)
-        leaves = [jnp.asarray(arrays[f"float_kernel_{i}"]) for i in range(len(jax.tree.leaves(self.params)))]
-        self.params = jax.tree.unflatten(jax.tree.structure(self.params), leaves)
+        leaves, structure = jax.tree.flatten(self.params)
+        stored = [arrays.get(f"float_kernel_{index}") for index in range(len(leaves))]
+        if any(found is None or found.shape != leaf.shape for found, leaf in zip(stored, leaves, strict=True)):
+            raise InputError("checkpoint", "hold the arrays of this network", "another network's")
+        self.params = jax.tree.unflatten(structure, [jnp.asarray(found) for found in stored])
         self.epoch, self.seconds, self.curves = record["epoch"], record["seconds"], record["curves"]

@@ -19,7 +19,6 @@ _STYLE = {
     "grid.color": "#e6e6e6",
     "axes.axisbelow": True,
     "legend.frameon": False,
-    "savefig.dpi": 130,
 }
 
 

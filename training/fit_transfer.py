@@ -68,15 +68,19 @@ def report(line: TransferLine, mechanism: str, table: np.ndarray) -> str:
     """A few lines: parameters, levels, line voltages and errors."""
     error, V_TL = errors(line, table), np.asarray(line.line_voltages())
     straight = np.polyval(np.polyfit(np.arange(8), V_TL, 1), np.arange(8))
-    rms = {name: np.sqrt(np.mean(error[list(codes)] ** 2)) for name, codes in
-           (("fitted", FITTED_CODES), ("held out", HELD_OUT_CODES))}
+    rms = {
+        name: np.sqrt(np.mean(error[list(codes)] ** 2))
+        for name, codes in (("fitted", FITTED_CODES), ("held out", HELD_OUT_CODES))
+    }
     lines = [f"{mechanism}: " + ", ".join(f"{s}.{k} = {float(p(line)):.5g}" for s, k, p in FREE_PARAMETERS[mechanism])]
     lines.append("  levels [uS]  " + "  ".join(f"{x:6.2f}" for x in error + table))
     lines.append("  error [uS]   " + "  ".join(f"{x:6.2f}" for x in error))
     lines.append("  V_TL [V]     " + "  ".join(f"{x:6.3f}" for x in V_TL))
-    lines.append(f"  RMSE: codes {FITTED_CODES} {rms['fitted']:.3f} uS (fitted), "
-                 f"codes {HELD_OUT_CODES} {rms['held out']:.3f} uS (held out); "
-                 f"V_TL departs from a line by {np.abs(V_TL - straight).max() / np.ptp(V_TL):.1%} of its span")
+    lines.append(
+        f"  RMSE: codes {FITTED_CODES} {rms['fitted']:.3f} uS (fitted), "
+        f"codes {HELD_OUT_CODES} {rms['held out']:.3f} uS (held out); "
+        f"V_TL departs from a line by {np.abs(V_TL - straight).max() / np.ptp(V_TL):.1%} of its span"
+    )
     return "\n".join(lines)
 
 

@@ -2,8 +2,8 @@
 
 Between two transfers the conductances do not change, so the forward and backward passes of the samples in
 between are one batch, exactly; only the integer updates of the words are sequential. An epoch is therefore a
-scan over blocks of at most `period` samples. Blocks are aligned to the transfers, which need not divide the
-epoch: the block that an epoch's end cuts is finished by the next epoch, with padding that leaves no trace.
+scan over blocks of samples that end at the transfers. These need not divide the epoch: a block that the epoch's
+end cuts is padded, which leaves no trace, and the next epoch goes on to the same transfer.
 """
 
 from typing import Any, NamedTuple
@@ -30,22 +30,33 @@ class Chip(NamedTuple):
 class Schedule(NamedTuple):
     """The blocks of one epoch: places in the epoch's order, which of them count, where a transfer follows."""
 
-    place: Int[np.ndarray, "blocks period"]
-    valid: Bool[np.ndarray, "blocks period"]
+    place: Int[np.ndarray, "blocks samples"]
+    valid: Bool[np.ndarray, "blocks samples"]
     due: Bool[np.ndarray, " blocks"]
+
+
+BLOCK = 256
+"""The most samples in a block; a longer period is walked through in several."""
 
 
 def schedule(first: int, samples: int, period: int) -> Schedule:
     """Blocks for samples first .. first + samples - 1, counted over the whole training.
 
-    Always the same number of blocks for the same `samples` and `period`, so that one program serves all epochs.
+    A block ends at each transfer, after `BLOCK` samples, and at the end of the epoch. Always the same number and
+    size of blocks for the same `samples` and `period`, so that one program serves all epochs.
     """
-    blocks = -(-samples // period) + 1
-    offset = first % period
-    position = np.arange(blocks)[:, None] * period + np.arange(period) - offset
-    valid = (position >= 0) & (position < samples)
-    # a block ends in a transfer where its last place is reached by a sample that counts
-    return Schedule(np.clip(position, 0, samples - 1), valid, valid[:, -1])
+    length = min(period, BLOCK, samples)
+    blocks = -(-samples // length) + samples // period + 2
+    place, valid = np.zeros((blocks, length), np.int64), np.zeros((blocks, length), bool)
+    due, begin = np.zeros(blocks, bool), 0
+    for block in range(blocks):
+        transfer = (first + begin) // period * period + period - first
+        end = min(begin + length, transfer, samples)
+        place[block, : end - begin] = np.arange(begin, end)
+        valid[block, : end - begin] = True
+        due[block] = begin < end == transfer
+        begin = end
+    return Schedule(place, valid, due)
 
 
 def sample_order(key: Key[Array, ""], epoch: int, samples: int) -> Int[Array, " samples"]:

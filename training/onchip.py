@@ -6,13 +6,22 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from hfsim.errors import InputError
 from training import checkpoint
 from training.configuration import RUNS, STEM, OnChip
 from training.evaluation import make_accuracy
 from training.experiment import Experiment, Progress
 from training.report import write_report
 from training.results import Results, measure
-from training.run_directory import CONFIGURATION, claim, discard_unfinished_writes, next_free, write_json
+from training.run_directory import (
+    CONFIGURATION,
+    claim,
+    claim_next,
+    discard_unfinished_writes,
+    recorded_configuration,
+    require_unclaimed,
+    write_json,
+)
 
 
 def run(config: OnChip, arguments: list[str]) -> Path:
@@ -22,27 +31,46 @@ def run(config: OnChip, arguments: list[str]) -> Path:
         InputError: the directory or the checkpoint is refused; nothing was overwritten.
     """
     began = time.perf_counter()
-    settings, path = config.settings(), config.run_dir or next_free(RUNS, STEM)
-    saved = path / checkpoint.FILE
-    if not config.resume:
-        claim(path, settings)
+    command = shlex.join(["python", "-m", "training", *arguments])
+    if not config.resume and config.run_dir is not None:
+        require_unclaimed(config.run_dir)
     experiment = Experiment(config)
     progress = Progress(experiment)
     if config.resume:
-        discard_unfinished_writes(path)
-    if config.resume and saved.exists():
-        progress.restore(saved, settings)
+        path, command = _take_up(config, progress)
+    else:
+        path = _begin(config, command)
     began -= progress.seconds
-    train(experiment, progress, saved, began)
-    if config.resume:
-        write_json(path / CONFIGURATION, settings)
+    train(experiment, progress, path / checkpoint.FILE, began)
     results = measure(experiment, progress)
-    command = shlex.join(["python", "-m", "training", *arguments])
     write_report(path, config, results, command)
-    results.write(path, command=command, settings=settings, wall_seconds=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    results.write(path, command=command, settings=config.settings(), wall_seconds=seconds)
     if not config.quiet:
-        print(summary(results, path, time.perf_counter() - began))
+        print(summary(results, path, seconds))
     return path
+
+
+def _begin(config: OnChip, command: str) -> Path:
+    record = {"command": command, "settings": config.settings()}
+    if config.run_dir is None:
+        return claim_next(RUNS, STEM, record)
+    claim(config.run_dir, record)
+    return config.run_dir
+
+
+def _take_up(config: OnChip, progress: Progress) -> tuple[Path, str]:
+    """Restore the run of `config`; its directory and the command that began it."""
+    assert config.run_dir is not None, "read_command_line names the run to resume"
+    path, saved = config.run_dir, config.run_dir / checkpoint.FILE
+    if saved.exists():
+        progress.restore(saved, config.settings())
+    elif (path / "metrics.json").exists():
+        raise InputError("--resume", f"find {checkpoint.FILE}", f"none in {path}, though it has results")
+    discard_unfinished_writes(path)
+    record = recorded_configuration(path)
+    write_json(path / CONFIGURATION, {**record, "settings": config.settings()})  # more epochs, before they begin
+    return path, record.get("command", "")
 
 
 def train(experiment: Experiment, progress: Progress, saved: Path, began: float) -> None:
@@ -50,9 +78,7 @@ def train(experiment: Experiment, progress: Progress, saved: Path, began: float)
     config = experiment.config
     accuracy = make_accuracy(experiment.graph, experiment.data.validation)
     written = time.perf_counter()
-    bar = tqdm(
-        total=config.epochs, initial=progress.epoch, desc="epochs", disable=config.quiet, dynamic_ncols=True
-    )
+    bar = tqdm(total=config.epochs, initial=progress.epoch, desc="epochs", disable=config.quiet, dynamic_ncols=True)
     with bar:
         while progress.epoch < config.epochs:
             progress.step(experiment, accuracy)

@@ -19,7 +19,7 @@ def write_report(path: Path, config: OnChip, results: Results, command: str) -> 
     images = {}
     for name, figure in draw(results).items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
         write_bytes(path / f"{name}.png", buffer.getvalue())
         images[name] = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
     environment = Environment(

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from hfsim.hybrid import (
+    CODES,
     CellCost,
     HybridArray,
     NetworkCount,
@@ -36,6 +37,7 @@ class ChipResults(NamedTuple):
     published: CellCost
     arrays: int
     devices: int
+    worst_location: tuple[int, int, int]
 
 
 class Results(NamedTuple):
@@ -81,9 +83,7 @@ def measure(experiment: Experiment, progress: Progress) -> Results:
     }
     if progress.chips is None:
         metrics["test_accuracy"] = metrics["float_test_accuracy"]
-        return Results(
-            metrics, progress.curves, confusion(graph, progress.params, test, experiment.data.classes), None
-        )
+        return Results(metrics, progress.curves, confusion(graph, progress.params, test, experiment.data.classes), None)
     chips = experiment.finish(progress.chips)
     tested = np.asarray(accuracy(chips.params))
     chip = _measure_chips(experiment, chips)
@@ -108,14 +108,15 @@ def _measure_chips(experiment: Experiment, chips) -> ChipResults:
     transfers = int(np.asarray(chips.memory.transfers).flat[0])
     counts = [count_network(updates, transfers) for updates in per_chip]
     worst = max(counts, key=lambda c: c.worst_fecap_operations)
+    in_order = np.concatenate([updates.ravel() for updates in per_chip[counts.index(worst)]])
     samples = int(np.asarray(chips.memory.samples).flat[0])
     words = [np.asarray(weight.words) for weight in chips.memory.weights]
-    to_levels = 8.0 * float(experiment.memory.transfer.weight_per_uS)
+    to_levels = CODES * float(experiment.memory.transfer.weight_per_uS)
     analogue = [
         to_levels * np.asarray(weight.plus.programmed - weight.minus.programmed) for weight in chips.memory.weights
     ]
     return ChipResults(
-        levels=measure_levels(chips),
+        levels=measure_levels(experiment.memory, experiment.keys, chips),
         hidden=np.concatenate([w.ravel() for w in words]),
         analogue=np.concatenate([a.ravel() for a in analogue]),
         ageing=ageing(experiment.memory, experiment.graph, chips, experiment.data.test),
@@ -133,6 +134,7 @@ def _measure_chips(experiment: Experiment, chips) -> ChipResults:
         ),
         arrays=array.arrays_for(counts[0].synapses),
         devices=array.arrays_for(counts[0].synapses) * array.devices,
+        worst_location=array.location(int(in_order.argmax())),
     )
 
 
@@ -156,6 +158,7 @@ def _chip_metrics(chip: ChipResults) -> dict[str, dict[str, Any]]:
     metrics["devices"] = _metric(chip.devices, "1")
     metrics["transfers"] = _metric(chip.counts[0].transfers, "1")
     metrics["updates_per_weight_mean"] = _metric(chip.updates.mean(), "1")
+    metrics["worst_cell_array_line_synapse"] = _metric(list(chip.worst_location), "1")
     metrics["worst_updates"] = _metric(max(c.worst_updates for c in chip.counts), "1")
     for prefix, cost in (("worst_cell", chip.worst), ("published_worst_cell", chip.published)):
         metrics[f"{prefix}_fecap_operations"] = _metric(cost.fecap_operations, "1")
@@ -163,6 +166,9 @@ def _chip_metrics(chip: ChipResults) -> dict[str, dict[str, Any]]:
         metrics[f"{prefix}_energy_nJ"] = _metric(cost.energy_nJ, "nJ")
         metrics[f"{prefix}_fecap_endurance_margin"] = _metric(cost.fecap_margin, "1")
         metrics[f"{prefix}_memristor_endurance_margin"] = _metric(cost.memristor_margin, "1")
+    # counts stay integers: the largest of any device of any chip
+    metrics["worst_cell_fecap_operations"] = _metric(max(c.worst_fecap_operations for c in chip.counts), "1")
+    metrics["worst_cell_memristor_operations"] = _metric(max(c.worst_memristor_operations for c in chip.counts), "1")
     metrics["network_fecap_operations"] = _metric(np.mean([c.fecap_operations for c in chip.counts]), "1")
     metrics["network_memristor_operations"] = _metric(np.mean([c.memristor_operations for c in chip.counts]), "1")
     metrics["network_energy_nJ"] = _metric(np.mean(chip.network_energy_nJ), "nJ")

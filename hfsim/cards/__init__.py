@@ -61,9 +61,7 @@ class Card(NamedTuple):
             InputError: the card has no such section.
         """
         if name not in self.sections:
-            raise InputError(
-                "section", f"be one of {', '.join(self.sections)} of card {self.name}", repr(name)
-            )
+            raise InputError("section", f"be one of {', '.join(self.sections)} of card {self.name}", repr(name))
         return self.sections[name]
 
     def quantity(self, section: str, key: str, unit: str) -> Any:
@@ -176,9 +174,7 @@ def _entry(name: str, entry: Any) -> Entry:
     source = entry["source"]
     kind, _, why = str(source).partition(":")
     if not isinstance(source, str) or kind.strip() not in SOURCES or not why.strip():
-        raise InputError(
-            f"{name}.source", f'be "kind: where or why", kind one of {", ".join(SOURCES)}', repr(source)
-        )
+        raise InputError(f"{name}.source", f'be "kind: where or why", kind one of {", ".join(SOURCES)}', repr(source))
     value = entry["value"]
     numbers = value if isinstance(value, list) else [value]
     if not numbers or any(isinstance(v, bool) or not isinstance(v, int | float) for v in numbers):

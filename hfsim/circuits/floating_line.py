@@ -29,9 +29,7 @@ from hfsim.units import ROOM_TEMPERATURE
 class FloatingLine(PhysicalModel):
     """A floating line with FeCAPs on it."""
 
-    C_L: Float[Array, "..."] = parameter(
-        unit="fF", bounds=(0.1, 1e6), doc="capacitance of the line", logarithmic=True
-    )
+    C_L: Float[Array, "..."] = parameter(unit="fF", bounds=(0.1, 1e6), doc="capacitance of the line", logarithmic=True)
     steps: int = eqx.field(static=True, default=32)
 
     def __check_init__(self):

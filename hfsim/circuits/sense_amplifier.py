@@ -2,10 +2,9 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from hfsim.draws import require_key
+from hfsim.draws import normal
 from hfsim.estimators import AbstractEstimator
 from hfsim.parameters import PhysicalModel, parameter
 
@@ -24,14 +23,11 @@ class SenseAmplifier(PhysicalModel):
     sigma_n: Float[Array, "..."] = parameter(
         unit="mV", bounds=(1e-3, 500.0), doc="noise of one decision", logarithmic=True
     )
-    V_os: Float[Array, "..."] = parameter(
-        unit="V", bounds=(-5.0, 5.0), doc="this amplifier's offset", default=0.0
-    )
+    V_os: Float[Array, "..."] = parameter(unit="V", bounds=(-5.0, 5.0), doc="this amplifier's offset", default=0.0)
 
     def sample(self, shape: tuple[int, ...], key: Key[Array, ""]) -> "SenseAmplifier":
         """Amplifiers of `shape`, each with its offset."""
-        normal = jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(self.V_ref.dtype)
-        return eqx.tree_at(lambda m: m.V_os, self, 1e-3 * self.sigma_os * normal)
+        return eqx.tree_at(lambda m: m.V_os, self, 1e-3 * self.sigma_os * normal(key, shape, self.V_ref.dtype))
 
     def margin(self, voltage) -> Float[Array, "..."]:
         """(V - V_ref - V_os)/sigma_n."""
@@ -44,5 +40,4 @@ class SenseAmplifier(PhysicalModel):
     def decide(self, voltage, key: Key[Array, ""], estimator: AbstractEstimator) -> Float[Array, "..."]:
         """One decision, 0 or 1, with noise from `key`; `estimator` says how it is differentiated."""
         margin = self.margin(voltage)
-        noise = jax.random.normal(require_key(key), margin.shape, dtype=jnp.float32).astype(margin.dtype)
-        return estimator.step(margin + noise)
+        return estimator.step(margin + normal(key, margin.shape, margin.dtype))

@@ -26,6 +26,7 @@ from hfsim.devices.memristor import Memristor
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.transistor import Transistor
 from hfsim.parameters import PhysicalModel, parameter
+from hfsim.units import CHARGE_OF_POLARISATION
 
 MSB_CELLS = (4, 2, 1)
 """Minimum cells of the three capacitors, most significant first; their areas are 4S, 2S, S."""
@@ -35,9 +36,7 @@ class TransferDrive(PhysicalModel):
     """The pulses of a transfer and the drops on the way to the cell."""
 
     V_SL: Float[Array, "..."] = parameter(unit="V", bounds=(0.1, 10.0), doc="pulse on the FeCAPs' source lines")
-    width: Float[Array, "..."] = parameter(
-        unit="ns", bounds=(1.0, 1e9), doc="width of both pulses", logarithmic=True
-    )
+    width: Float[Array, "..."] = parameter(unit="ns", bounds=(1.0, 1e9), doc="width of both pulses", logarithmic=True)
     V_SET: Float[Array, "..."] = parameter(unit="V", bounds=(0.1, 10.0), doc="pulse on the memristor's source line")
     V_BL: Float[Array, "..."] = parameter(unit="V", bounds=(-5.0, 0.0), doc="memristor's bit line during SET")
     V_loss: Float[Array, "..."] = parameter(
@@ -78,7 +77,7 @@ class TransferLine(PhysicalModel):
             self.capacitor,
             (
                 self.capacitor.S * cells,
-                (charge / (20.0 * self.capacitor.S * cells))[..., None],
+                (charge / (2 * CHARGE_OF_POLARISATION * self.capacitor.S * cells))[..., None],
             ),
         )
         start = merged.init((*charge.shape, 1), up=0.0)

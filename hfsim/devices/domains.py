@@ -50,7 +50,7 @@ class FerroelectricDomains(eqx.Module):
     ) -> DomainState:
         """State after one rectangular pulse; `key` draws which domains flip."""
         capacitor, kinetics = self.capacitor, self.capacitor.kinetics
-        field = capacitor.field(pulse.voltage) / (1 + capacitor.dlnE_dT * (temperature - ROOM_TEMPERATURE))
+        field = capacitor.driving_field(capacitor.field(pulse.voltage), temperature)
         progress = kinetics.progress(state.E_a, field, pulse.width)
         opposed = state.up != (field > 0)
         grown = kinetics.grown(state.history, progress)

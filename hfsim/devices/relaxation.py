@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from hfsim.draws import address
+from hfsim.draws import address, normal
 from hfsim.units import BOLTZMANN, ROOM_TEMPERATURE
 
 LOG_TIME_MAX = 64.0
@@ -70,8 +70,7 @@ def brownian_path(key: Key[Array, ""], u: Float[Array, ""], shape: tuple[int, ..
         height = jnp.sqrt(LOG_TIME_MAX / intervals) * jnp.minimum(inside, 1 - inside)
         slope = share * LOG_TIME_MAX**0.5  # the first term, a straight line
         where = address(key, level.astype(jnp.int32), k.astype(jnp.int32))
-        normal = jax.random.normal(where, shape, jnp.float32)
-        return path + jnp.where(level == 0, slope, height) * normal, None
+        return path + jnp.where(level == 0, slope, height) * normal(where, shape, jnp.float32), None
 
     levels = jnp.arange(_LEVELS + 2, dtype=jnp.float32)
     path = jax.lax.scan(tent, jnp.zeros(shape, jnp.float32), levels)[0]

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from hfsim.draws import require_key
+from hfsim.draws import normal
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE, thermal_voltage
 
@@ -39,6 +39,11 @@ class Transistor(PhysicalModel):
         unit="mV um", bounds=(0.0, 100.0), doc="Pelgrom coefficient of the threshold's mismatch"
     )
 
+    @property
+    def threshold_spread(self) -> Float[Array, "..."]:
+        """Standard deviation of the threshold between transistors [V]: A_VT/sqrt(W L)."""
+        return 1e-3 * self.A_VT / jnp.sqrt(self.W * self.L)
+
     def current(self, V_G, V_S, V_D, *, temperature=ROOM_TEMPERATURE) -> Float[Array, "..."]:
         """Drain current [uA] at gate, source and drain voltages [V] against the bulk, at `temperature` [K].
 
@@ -53,6 +58,5 @@ class Transistor(PhysicalModel):
 
     def sample(self, shape: tuple[int, ...], key: Key[Array, ""]) -> "Transistor":
         """A population of `shape` whose threshold has Pelgrom's mismatch."""
-        sigma = 1e-3 * self.A_VT / jnp.sqrt(self.W * self.L)
-        normal = jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(sigma.dtype)
-        return eqx.tree_at(lambda m: m.V_T0, self, self.V_T0 + sigma * normal)
+        mismatch = self.threshold_spread * normal(key, shape, self.V_T0.dtype)
+        return eqx.tree_at(lambda m: m.V_T0, self, self.V_T0 + mismatch)

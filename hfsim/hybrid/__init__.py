@@ -4,13 +4,6 @@ from hfsim.hybrid.array import CELLS as CELLS
 from hfsim.hybrid.array import SYNAPSE_CELLS as SYNAPSE_CELLS
 from hfsim.hybrid.array import HybridArray as HybridArray
 from hfsim.hybrid.array import HybridArrayState as HybridArrayState
-from hfsim.hybrid.words import CODES as CODES
-from hfsim.hybrid.words import WORD_MAX as WORD_MAX
-from hfsim.hybrid.words import WORDS_PER_CODE as WORDS_PER_CODE
-from hfsim.hybrid.words import code as code
-from hfsim.hybrid.words import pack as pack
-from hfsim.hybrid.words import truncate as truncate
-from hfsim.hybrid.words import unpack as unpack
 from hfsim.hybrid.from_card import MECHANISMS as MECHANISMS
 from hfsim.hybrid.from_card import TRANSFERS as TRANSFERS
 from hfsim.hybrid.from_card import ferroelectric_capacitor as ferroelectric_capacitor
@@ -28,3 +21,11 @@ from hfsim.hybrid.transfers import CircuitTransfer as CircuitTransfer
 from hfsim.hybrid.transfers import ConductancePair as ConductancePair
 from hfsim.hybrid.transfers import LinearTransfer as LinearTransfer
 from hfsim.hybrid.transfers import MeasuredTransfer as MeasuredTransfer
+from hfsim.hybrid.words import CODES as CODES
+from hfsim.hybrid.words import WORD_MAX as WORD_MAX
+from hfsim.hybrid.words import WORDS_PER_CODE as WORDS_PER_CODE
+from hfsim.hybrid.words import WORDS_PER_UNIT as WORDS_PER_UNIT
+from hfsim.hybrid.words import code as code
+from hfsim.hybrid.words import pack as pack
+from hfsim.hybrid.words import truncate as truncate
+from hfsim.hybrid.words import unpack as unpack

@@ -31,8 +31,8 @@ from hfsim.devices.transistor import Transistor
 from hfsim.draws import require_key, stream
 from hfsim.errors import InputError
 from hfsim.estimators import Exact
-from hfsim.hybrid.words import WORD_MAX, word_bits, words_of_bits
 from hfsim.hybrid.from_card import transfer_line
+from hfsim.hybrid.words import WORD_MAX, word_bits, words_of_bits
 from hfsim.units import ROOM_TEMPERATURE
 
 SYNAPSE_CELLS = (1, *MSB_CELLS, 1, 1, 1, 1, 1, 1)
@@ -190,7 +190,7 @@ class HybridArray(eqx.Module):
         I_cc = self.line.compliance_current(jnp.broadcast_to(V_TL[..., None], target.shape), self.transistor)
         reset = memristor.reset(state.memristors)
         landed = memristor.set(reset, I_cc).programmed
-        memristors = memristor.place(reset, jnp.where(target, landed, reset.programmed))
+        memristors = memristor.program(reset, jnp.where(target, landed, reset.programmed))
         return state._replace(
             memristors=memristors,
             memristor_operations=state.memristor_operations + 1 + target.astype(jnp.int32),
@@ -215,4 +215,3 @@ class HybridArray(eqx.Module):
     @staticmethod
     def _count(state: HybridArrayState, cells: np.ndarray) -> HybridArrayState:
         return state._replace(fecap_operations=state.fecap_operations + jnp.asarray(cells, jnp.int32))
-

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Key
 
 from hfsim.cards import Card
@@ -38,12 +39,17 @@ class AbstractTransfer(PhysicalModel):
     """How words become conductance pairs.
 
     `twin_noise` says what the idle twin holds: False, what RESET leaves in the mean (code 0 of the statistical
-    transfers), which reproduces the published sigma_W = 0.594; True, a draw of its own. `clip` cuts conductances at 0; the published spread of
-    8.7 uS makes 44 % of code-0 draws negative, and clipping would move their mean from 1.4 to 4.2 uS.
+    transfers), which reproduces the published sigma_W = 0.594; True, a draw of its own. `clip` cuts conductances
+    at 0; the published spread of 8.7 uS makes 44 % of code-0 draws negative, and clipping would move their mean
+    from 1.4 to 4.2 uS.
     """
 
     twin_noise: eqx.AbstractVar[bool]
     clip: eqx.AbstractVar[bool]
+
+    def _require_span(self, low, high) -> None:
+        if not isinstance(high - low, Tracer) and not high > low:
+            raise InputError("levels", "rise from code 0 to code 7", f"{float(low):g} uS to {float(high):g} uS")
 
     @abc.abstractmethod
     def levels(self) -> Float[Array, " 8"]:
@@ -98,6 +104,9 @@ class LinearTransfer(AbstractTransfer):
     twin_noise: bool = eqx.field(static=True, default=False)
     clip: bool = eqx.field(static=True, default=False)
 
+    def __check_init__(self):
+        self._require_span(self.low, self.high)
+
     @classmethod
     def from_card(cls, card: Card, **options) -> "LinearTransfer":
         """The ends of the card's measured levels, no spread."""
@@ -130,13 +139,13 @@ class MeasuredTransfer(AbstractTransfer):
     def __check_init__(self):
         if eqx.is_array(self.mean) and self.mean.shape != (CODES,):  # the base refuses what is no array
             raise InputError("mean", f"have shape ({CODES},)", f"shape {self.mean.shape}")
+        if eqx.is_array(self.mean):
+            self._require_span(self.mean[0], self.mean[-1])
 
     @classmethod
     def from_card(cls, card: Card, **options) -> "MeasuredTransfer":
         """The card's level table."""
-        return cls(
-            mean=card.quantity("levels", "mean", "uS"), sigma=card.quantity("levels", "sigma", "uS"), **options
-        )
+        return cls(mean=card.quantity("levels", "mean", "uS"), sigma=card.quantity("levels", "sigma", "uS"), **options)
 
     def levels(self):
         return self.mean
@@ -219,7 +228,9 @@ class CircuitTransfer(AbstractTransfer):
         side = jnp.where(sign, devices.table[:, 1], devices.table[:, 0])
         left = jnp.maximum(self.line.memristor.sigma_set**2 - self.mismatch**2, 0.0)
         sigma = jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0)
-        return interpolate_levels(side, codes) + interpolate_levels(sigma, codes) * normal(key, codes.shape, codes.dtype)
+        return interpolate_levels(side, codes) + interpolate_levels(sigma, codes) * normal(
+            key, codes.shape, codes.dtype
+        )
 
     def twin(self, shape, key):
         memristor = self.line.memristor

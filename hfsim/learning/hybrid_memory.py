@@ -22,8 +22,8 @@ from hfsim.devices.memristor import Memristor, MemristorState
 from hfsim.draws import EventHash, address, event_hash, hashed_bernoulli, hashed_uniform, require_key, stream
 from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator, StraightThrough
-from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT
 from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
+from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT
 from hfsim.learning.rounding import AbstractRounding, Nearest
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
@@ -130,16 +130,13 @@ class HybridMemory(PhysicalModel):
         """
         leaves = jax.tree.leaves(params)
         if not leaves or any(not eqx.is_inexact_array(leaf) or leaf.ndim == 0 for leaf in leaves):
-            raise InputError(
-                "params", "be a tree of arrays of floats, each with an axis", jax.tree.structure(params)
-            )
+            raise InputError("params", "be a tree of arrays of floats, each with an axis", jax.tree.structure(params))
         weights = []
         for index, leaf in enumerate(leaves):
             words = jnp.clip(jnp.round(leaf * WORDS_PER_UNIT), -WORD_MAX, WORD_MAX)
             devices = self.transfer.fabricate(words.shape, address(stream(self.key, "devices"), index))
             plus, minus = (
-                self.memristor.init(words.shape, address(stream(self.key, side), index))
-                for side in ("plus", "minus")
+                self.memristor.init(words.shape, address(stream(self.key, side), index)) for side in ("plus", "minus")
             )
             weights.append(WeightMemory(words, plus, minus, devices, jnp.zeros(words.shape, jnp.int32)))
         state = HybridMemoryState(tuple(weights), jnp.int32(0), jnp.int32(0))
@@ -172,9 +169,7 @@ class HybridMemory(PhysicalModel):
             count = 1
             weights = tuple(
                 self._store(memory, gradient, self._hashes(index, state.samples, memory.words.shape))
-                for index, (memory, gradient) in enumerate(
-                    zip(state.weights, jax.tree.leaves(updates), strict=True)
-                )
+                for index, (memory, gradient) in enumerate(zip(state.weights, jax.tree.leaves(updates), strict=True))
             )
             moved = HybridMemoryState(weights, state.samples + count, state.transfers)
         else:
@@ -206,8 +201,7 @@ class HybridMemory(PhysicalModel):
         # a sample's draws are those of its number among the samples that count, wherever the padding is
         events = state.samples + jnp.cumsum(valid, dtype=jnp.int32) - 1
         hashes = tuple(
-            jax.vmap(lambda e, i=i, m=m: self._hashes(i, e, m.words.shape))(events)
-            for i, m in enumerate(state.weights)
+            jax.vmap(lambda e, i=i, m=m: self._hashes(i, e, m.words.shape))(events) for i, m in enumerate(state.weights)
         )
 
         def sample(carry, inputs):
@@ -221,8 +215,7 @@ class HybridMemory(PhysicalModel):
         carry = tuple((m.words, m.updates) for m in state.weights)
         carry, _ = jax.lax.scan(sample, carry, (factors, hashes, valid))
         weights = tuple(
-            m._replace(words=words, updates=updates)
-            for m, (words, updates) in zip(state.weights, carry, strict=True)
+            m._replace(words=words, updates=updates) for m, (words, updates) in zip(state.weights, carry, strict=True)
         )
         return HybridMemoryState(weights, state.samples + jnp.sum(valid).astype(jnp.int32), state.transfers)
 
@@ -291,8 +284,8 @@ class HybridMemory(PhysicalModel):
             pair = self.transfer.program(memory.words, memory.devices, key, self.estimator)
             weights.append(
                 memory._replace(
-                    plus=self.memristor.place(memory.plus, pair.plus),
-                    minus=self.memristor.place(memory.minus, pair.minus),
+                    plus=self.memristor.program(memory.plus, pair.plus),
+                    minus=self.memristor.program(memory.minus, pair.minus),
                 )
             )
         return HybridMemoryState(tuple(weights), state.samples, state.transfers + 1)

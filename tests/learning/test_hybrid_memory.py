@@ -14,7 +14,7 @@ from flax import nnx
 
 import hfsim
 from hfsim import InputError, hybrid
-from hfsim.estimators import AbstractEstimator, Soft, StraightThrough
+from hfsim.estimators import AbstractEstimator, Exact, Soft, StraightThrough
 from hfsim.hybrid import WORD_MAX
 from hfsim.learning import Factors, HybridMemory, Nearest, Stochastic, Truncate
 from tests.finite_differences import check_parameter_gradients
@@ -592,8 +592,27 @@ def test_level_gradients_need_no_estimator(weight_space):
 
 def test_with_exact_decisions_the_rate_has_no_gradient(weight_space):
     memory, scalar = weight_space(linear)
-    rate = jax.grad(lambda v: scalar(eqx.tree_at(lambda m: m.learning_rate, memory, v)))(memory.learning_rate)
-    assert rate == 0  # the default transfer truncates with `Exact`, however the steps are rounded
+
+    def slope(memory):
+        return jax.grad(lambda v: scalar(eqx.tree_at(lambda m: m.learning_rate, memory, v)))(memory.learning_rate)
+
+    assert slope(eqx.tree_at(lambda m: m.estimator, memory, Exact())) == 0
+    assert slope(memory) != 0  # straight-through is the default, in rounding and in truncation
+
+
+def test_a_block_longer_than_the_period_is_refused():
+    memory = make(period=3)
+    params = {"a": jnp.zeros((4, 2))}
+    state = memory.init(params)
+    factors = (Factors(jnp.ones((4, 4)), jnp.ones((4, 2))),)
+    with pytest.raises(InputError, match="hold at most 3 samples"):
+        memory.update(None, state, params, factors=factors)
+
+
+@pytest.mark.parametrize("name", ["transfer", "memristor", "rounding", "estimator"])
+def test_parts_of_another_kind_are_refused(name):
+    with pytest.raises(InputError, match=name):
+        make(**{name: "measured"})
 
 
 # Refusals

@@ -186,7 +186,7 @@ def test_conductance_is_0_9_per_microampere(card):
 def test_levels_stay_for_a_month_within_their_spread(card):
     # "stable over a month": the nominal top level moves by less than half of the published spread
     cell = dataclasses.replace(memristor(card), sigma_set=0.0)
-    state = cell.place(cell.init((2000,), jax.random.key(0)), jnp.full(2000, 103.9))
+    state = cell.program(cell.init((2000,), jax.random.key(0)), jnp.full(2000, 103.9))
     G = np.asarray(cell.conductance(cell.wait(state, 30 * 86400.0)))
     assert np.abs(G - 103.9).mean() < 8.7 / 2
 

@@ -57,9 +57,9 @@ def test_help_explains_every_option(capsys):
         main(["onchip", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    for option in (
-        "seed period probability learning-rate epochs chips transfer memory run-dir quiet resume mechanism".split()
-    ):
+    for (
+        option
+    ) in "seed period probability learning-rate epochs chips transfer memory run-dir quiet resume mechanism".split():
         assert f"--{option}" in text
 
 

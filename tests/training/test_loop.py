@@ -34,14 +34,22 @@ def task(card):
     return graph, params, memory, images, labels
 
 
-@pytest.mark.parametrize(("first", "samples", "period"), [(0, 17, 5), (17, 17, 5), (34, 17, 5), (3, 4, 10), (0, 10, 1)])
+@pytest.mark.parametrize(
+    ("first", "samples", "period"),
+    [(0, 17, 5), (17, 17, 5), (34, 17, 5), (3, 4, 10), (0, 10, 1), (5, 900, 700), (1149, 1149, 10**9)],
+)
 def test_schedule_visits_every_sample_once_and_transfers_at_multiples_of_the_period(first, samples, period):
     blocks = schedule(first, samples, period)
-    assert blocks.place.shape == (-(-samples // period) + 1, period)
     np.testing.assert_array_equal(blocks.place[blocks.valid], np.arange(samples))
     reached = first + np.cumsum(blocks.valid.sum(axis=1))
     np.testing.assert_array_equal(reached[blocks.due] % period, 0)
     assert blocks.due.sum() == (first + samples) // period - first // period
+    # no block holds a transfer in its middle, and one program serves all epochs
+    begins = reached - blocks.valid.sum(axis=1)
+    used = blocks.valid.any(axis=1)
+    assert np.all((reached[used] - 1) // period == begins[used] // period)
+    assert blocks.place.shape == schedule(first + samples, samples, period).place.shape
+    assert blocks.place.shape[1] <= 256
 
 
 def test_epochs_equal_one_sample_at_a_time_through_optax(task):

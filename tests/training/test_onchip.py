@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from training import checkpoint
 from training.__main__ import main
+from training.run_directory import recorded_configuration
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--epochs", "4", "--period", "100", "--checkpoint-seconds", "0", "--quiet"]
@@ -111,6 +113,38 @@ def test_resume_takes_the_settings_of_the_run_and_refuses_others(small, capsys):
     assert (small / "metrics.json").read_bytes() == before
 
 
+def test_a_run_without_its_checkpoint_is_not_begun_again(small, tmp_path, capsys):
+    path = tmp_path / "copy"
+    shutil.copytree(small, path)
+    (path / checkpoint.FILE).unlink()
+    before = (path / "metrics.json").read_bytes()
+    assert main(["--resume", "--run-dir", str(path), "--quiet"]) == 2
+    assert checkpoint.FILE in capsys.readouterr().err
+    assert (path / "metrics.json").read_bytes() == before
+
+
+def test_a_truncated_checkpoint_ends_the_command_line_with_2(small, tmp_path, capsys):
+    path = tmp_path / "copy"
+    shutil.copytree(small, path)
+    content = (path / checkpoint.FILE).read_bytes()
+    (path / checkpoint.FILE).write_bytes(content[: len(content) // 2])
+    assert main(["--resume", "--run-dir", str(path), "--quiet"]) == 2
+    assert "checkpoint" in capsys.readouterr().err
+
+
+def test_an_extension_killed_before_its_end_can_be_resumed(small, tmp_path):
+    """More epochs are recorded before they begin, so that a plain --resume goes on to them."""
+    path = tmp_path / "extended"
+    shutil.copytree(small, path)
+    saved = path / checkpoint.FILE
+    process = _start(path, "--resume", "--epochs", "40")
+    _wait_for(lambda: checkpoint.load(saved)[1]["epoch"] > 4, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert recorded_configuration(path)["settings"]["epochs"] == 40
+    assert main(["--resume", "--run-dir", str(path), "--quiet", "--epochs", "3"]) == 2
+
+
 def test_five_chips_reach_the_bar_beside_floating_point(tmp_path):
     """Defaults, measured transfer: mean of five seeds at least 95 %, within 3 points of floating point."""
     path = tmp_path / "five"
@@ -120,10 +154,10 @@ def test_five_chips_reach_the_bar_beside_floating_point(tmp_path):
     assert value["test_accuracy"] >= 0.95
     assert value["test_accuracy"] >= value["float_test_accuracy"] - 0.03
     assert value["accuracy_after_10_years"] >= 0.9
-    # published table; codes 6 and 7 are rare, so their error is that of few draws
-    published = np.asarray([1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9])
-    np.testing.assert_allclose(value["level_mean_uS"][:5], published[:5], atol=1.0)
-    np.testing.assert_allclose(value["level_sigma_uS"][:5], 8.7, rtol=0.05)
+    # published table: 21,125 devices a code, so 0.06 uS and 0.5 % of error
+    published = [1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9]
+    np.testing.assert_allclose(value["level_mean_uS"], published, atol=0.3)
+    np.testing.assert_allclose(value["level_sigma_uS"], 8.7, rtol=0.025)
 
 
 @pytest.mark.parametrize("kind", ["linear", "circuit"])

@@ -6,15 +6,31 @@ import os
 import pytest
 
 from hfsim.errors import InputError
-from training.run_directory import claim, latest, next_free, recorded_configuration, write_bytes, write_json
+from training import run_directory
+from training.run_directory import claim, claim_next, latest, recorded_configuration, write_bytes, write_json
 
 
-def test_default_directories_are_numbered(tmp_path):
-    assert next_free(tmp_path, "onchip").name == "onchip-001"
-    for name in ("onchip-001", "onchip-007", "onchip-old", "other-009"):
+def test_default_directories_are_numbered_and_claimed(tmp_path):
+    assert claim_next(tmp_path, "onchip", {}).name == "onchip-001"
+    for name in ("onchip-007", "onchip-old", "other-009"):
         (tmp_path / name).mkdir()
-    assert next_free(tmp_path, "onchip").name == "onchip-008"
     assert latest(tmp_path, "onchip").name == "onchip-007"
+    assert claim_next(tmp_path, "onchip", {"a": 1}).name == "onchip-008"
+    assert recorded_configuration(tmp_path / "onchip-008") == {"a": 1}
+
+
+def test_of_two_runs_one_gets_the_directory(tmp_path, monkeypatch):
+    """The second one looked before the first one wrote."""
+    claim(tmp_path / "run", {"run": 1})
+    monkeypatch.setattr(run_directory, "require_unclaimed", lambda path: None)
+    with pytest.raises((InputError, FileExistsError)):
+        claim(tmp_path / "run", {"run": 2})
+    assert recorded_configuration(tmp_path / "run") == {"run": 1}
+
+
+def test_results_are_readable_by_others(tmp_path):
+    write_json(tmp_path / "metrics.json", {})
+    assert (tmp_path / "metrics.json").stat().st_mode & 0o777 == 0o666 & ~run_directory._umask()
 
 
 def test_latest_refuses_an_empty_parent(tmp_path):
