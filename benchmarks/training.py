@@ -25,7 +25,15 @@ def rows() -> list[Row]:
     """Wall seconds of the main job with its defaults, measured transfer."""
     one, eight = _cold_start(1), _cold_start(8)
     return [
-        Row("main job, one chip, cold start", one, "none", None, None, f"at most {BAR_SECONDS:g} s", one <= BAR_SECONDS),
+        Row(
+            "main job, one chip, cold start",
+            one,
+            "its bar",
+            BAR_SECONDS,
+            BAR_SECONDS / one,
+            f"at most {BAR_SECONDS:g} s",
+            one <= BAR_SECONDS,
+        ),
         Row(
             "main job, eight chips at once",
             eight,

@@ -1,4 +1,4 @@
-"""hfsim: hybrid FeCAP/memristor chips and CMO/HfOx ReRAM, from a pulse to a network, differentiably."""
+"""hfsim: hybrid FeCAP/memristor chips, from a pulse to a network, differentiably."""
 
 from importlib.metadata import version as _version
 

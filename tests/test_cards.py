@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hfsim
-from hfsim.cards import SOURCES, Card, Entry, format_card, load_card, read_card, with_values, write_card
+from hfsim.cards import SOURCES, Card, Entry, format_card, load_card, read_card, write_card
 from hfsim.circuits import FloatingLine, SenseAmplifier, TransferDrive
 from hfsim.devices import FerroelectricCapacitor, Memristor, Pulse, SwitchingKinetics, Transistor
 from hfsim.errors import InputError
@@ -209,15 +209,6 @@ def test_a_folder_that_is_missing_is_refused(tmp_path):
     assert "`path` must be writable" in refusal(lambda: write_card(amplifier_card(), tmp_path / "no" / "c.toml"))
 
 
-def test_fitted_values_go_into_a_copy_with_their_source():
-    card = amplifier_card()
-    amplifier = SenseAmplifier(V_ref=0.25, sigma_os=5.0, sigma_n=1.0)
-    fitted = with_values(card, "amplifier", amplifier, "fitted: by this test")
-    assert fitted.sections["amplifier"]["V_ref"] == Entry(0.25, "V", "fitted: by this test")
-    assert fitted.build(SenseAmplifier, "amplifier").V_ref == amplifier.V_ref
-    assert card == amplifier_card()  # the first one is as it was
-
-
 # ----------------------------------------------------------------------------------- the shipped cards
 
 MODEL_OF_SECTION = {
@@ -233,14 +224,13 @@ MODEL_OF_SECTION = {
     "levels": MeasuredTransfer,
     "ledger": OperationPrices,
 }
-QUANTITIES = {"read"}  # sections of bare quantities, which no model holds
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_section_of_a_shipped_card_builds_its_model(name):
     card = load_card(name)
     assert card.name == name
-    for section in card.sections.keys() - QUANTITIES:
+    for section in card.sections.keys():
         kind = section
         for mechanism in MECHANISMS:
             kind = kind.removesuffix(f"_{mechanism}")

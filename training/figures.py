@@ -125,7 +125,7 @@ def ten_years(results: Results) -> Figure:
             seconds, accuracy.mean(axis=-1), "o-", color=colour, lw=2.4 if amplitude == 1 else 1.2, ms=4, label=label
         )
     axes.set(xscale="log", xlabel="time since training", ylabel="test accuracy [%]")
-    axes.set_xticks(seconds, list(TIMES))
+    axes.set_xticks(seconds, [name.replace(" ", "\n") for name in TIMES])
     axes.minorticks_off()
     axes.legend(title="relaxation", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure

@@ -46,7 +46,8 @@ def schedule(first: int, samples: int, period: int) -> Schedule:
     size of blocks for the same `samples` and `period`, so that one program serves all epochs.
     """
     length = min(period, BLOCK, samples)
-    blocks = -(-samples // length) + samples // period + 2
+    # stretches between transfers, and the cuts of a long one
+    blocks = -(-samples // period) + 1 + (samples // length if period > length else 0)
     place, valid = np.zeros((blocks, length), np.int64), np.zeros((blocks, length), bool)
     due, begin = np.zeros(blocks, bool), 0
     for block in range(blocks):

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from hfsim.hybrid import (
     CODES,
+    MECHANISMS,
     CellCost,
     HybridArray,
     NetworkCount,
@@ -16,6 +17,7 @@ from hfsim.hybrid import (
     cell_cost,
     count_network,
     published_rule,
+    transfer_line,
     truncate,
 )
 from training.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, make_accuracy, measure_levels
@@ -93,10 +95,22 @@ def measure(experiment: Experiment, progress: Progress) -> Results:
         "test_accuracy_sd": _metric(tested.std(ddof=1) if len(tested) > 1 else float("nan"), "1"),
     }
     metrics |= _chip_metrics(chip)
+    if experiment.config.transfer == "circuit":
+        metrics |= _circuit_metrics(experiment)
     metrics["samples"] = _metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
     counted = confusion(graph, chips.params, test, experiment.data.classes)
     metrics["confusion"] = _metric(counted, "1")
     return Results(metrics, progress.curves, counted, chip)
+
+
+def _circuit_metrics(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Nominal levels and line voltages of both fitted mechanisms, side by side."""
+    metrics = {}
+    for mechanism in MECHANISMS:
+        line = transfer_line(experiment.card, mechanism)
+        metrics[f"{mechanism}_level_uS"] = _metric(line.levels(), "uS")
+        metrics[f"{mechanism}_line_voltage_V"] = _metric(line.line_voltages(), "V")
+    return metrics
 
 
 def _measure_chips(experiment: Experiment, chips) -> ChipResults:

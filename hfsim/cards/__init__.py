@@ -216,12 +216,3 @@ def write_card(card: Card, path: str | os.PathLike) -> None:
             os.replace(whole, target)
     except OSError as error:
         raise InputError("path", "be writable", f"{target} ({error.strerror})") from error
-
-
-def with_values(card: Card, section: str, model: PhysicalModel, source: str) -> Card:
-    """A copy of `card` with the scalar parameters of `model` in `section`, all from one `source`."""
-    specs = specifications(type(model))
-    entries = dict(card.sections.get(section, {}))
-    for key, spec in specs.items():
-        entries[key] = Entry(float(getattr(model, key)), spec.unit, source)
-    return Card(card.header, {**card.sections, section: entries})
