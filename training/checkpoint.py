@@ -1,6 +1,6 @@
 """Checkpoints: one npz file of named arrays and a JSON record, replaced atomically.
 
-Words are stored as 16-bit patterns, so that both zeros survive; keys are not stored, since every draw is
+Words are stored as int16 patterns of ten bits, so that both zeros survive; keys are not stored, since every draw is
 addressed from the configuration's seed.
 """
 
@@ -59,7 +59,7 @@ def chip_arrays(chips: Chip) -> dict[str, np.ndarray]:
     }
     for index, (kernel, weight) in enumerate(zip(jax.tree.leaves(chips.params), chips.memory.weights, strict=True)):
         arrays[f"kernel_{index}"] = np.asarray(kernel)
-        arrays[f"words_{index}"] = pack(weight.words)
+        arrays[f"words_{index}"] = pack(weight.words).astype(np.int16)
         arrays[f"updates_{index}"] = np.asarray(weight.updates)
         for side in ("plus", "minus"):
             memristors = getattr(weight, side)
