@@ -25,12 +25,13 @@ SHOWN = (
 )
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
+    """Write the results of the runs named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path)
     parser.add_argument("--machine", required=True, help="the machine, in words")
     parser.add_argument("--date", required=True)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     results = [json.loads((run / "metrics.json").read_text()) for run in options.runs]
     kept = [{**result, "machine": options.machine, "date": options.date} for result in results]
     write_json(DOCS / "results" / "onchip.json", kept)
@@ -47,7 +48,8 @@ def page(results: list[dict]) -> str:
     lines = ["# The main job: a chip that learns digits", ""]
     lines += ["| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
     for name, label in SHOWN:
-        cells = [f"{100 * result['metrics'][name]['value']:.2f} %" for result in results]
+        values = [result["metrics"][name]["value"] for result in results]
+        cells = ["–" if value is None else f"{100 * value:.2f} %" for value in values]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     walls = [f"{result['wall_seconds']:.0f} s" for result in results]
     lines.append("| wall time, all chips | " + " | ".join(walls) + " |")
@@ -59,4 +61,4 @@ def page(results: list[dict]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

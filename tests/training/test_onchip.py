@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training import checkpoint
+from training import checkpoint, publish
 from training.__main__ import main
 from training.run_directory import recorded_configuration
 
@@ -174,3 +174,15 @@ def test_floating_point_alone(tmp_path):
     assert result["metrics"]["test_accuracy"] == result["metrics"]["float_test_accuracy"]
     assert "network_energy_nJ" not in result["metrics"]
     assert "floating point" in (path / "report.html").read_text()
+
+
+def test_a_finished_run_can_be_published(small, tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "DOCS", tmp_path)
+    for folder in ("results", "figures"):
+        (tmp_path / folder).mkdir()
+    assert publish.main([str(small), "--machine", "a laptop", "--date", "2026-11-22"]) == 0
+    (result,) = json.loads((tmp_path / "results" / "onchip.json").read_text())
+    assert result["metrics"] == _result(small)["metrics"] and result["machine"] == "a laptop"
+    page = (tmp_path / "results" / "onchip.md").read_text()
+    assert f"{100 * result['metrics']['test_accuracy']['value']:.2f} %" in page and result["command"] in page
+    assert (tmp_path / "figures" / "levels.png").exists()
