@@ -7,7 +7,21 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from hfsim.estimators import AbstractEstimator
 from hfsim.parameters import parameters
+
+
+class Unrounded(AbstractEstimator):
+    """What straight-through estimators differentiate: no decision at all."""
+
+    def step(self, x):
+        return x
+
+    def round(self, x):
+        return x
+
+    def floor(self, x):
+        return x
 
 
 def check_parameter_gradients(

@@ -13,9 +13,9 @@ from scipy.stats import norm
 import hfsim
 from hfsim import InputError, hybrid
 from hfsim.draws import stream
-from hfsim.estimators import AbstractEstimator, Soft, StraightThrough
+from hfsim.estimators import Soft, StraightThrough
 from hfsim.hybrid.transfers import interpolate_levels
-from tests.finite_differences import check_parameter_gradients
+from tests.finite_differences import Unrounded, check_parameter_gradients
 
 CARD = "cea-leti-2025-hybrid"
 PUBLISHED_LEVELS = np.array([1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9])  # uS
@@ -296,19 +296,6 @@ def test_interpolated_line_voltages_are_those_of_direct_solves(mechanism, key):
 
 
 # Gradients and precision
-
-
-class Unrounded(AbstractEstimator):
-    """What straight-through estimators differentiate: no decision at all."""
-
-    def step(self, x):
-        return x
-
-    def round(self, x):
-        return x
-
-    def floor(self, x):
-        return x
 
 
 @pytest.fixture

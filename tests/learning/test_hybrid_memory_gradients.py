@@ -8,28 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hfsim.estimators import AbstractEstimator, Exact, Soft, StraightThrough
+from hfsim.estimators import Exact, Soft, StraightThrough
 from hfsim.learning import Nearest
-from tests.finite_differences import check_parameter_gradients
+from tests.finite_differences import Unrounded, check_parameter_gradients
 from tests.hybrid_memories import (
     STEP,
     learn,
     make,
 )
-
-
-class Unrounded(AbstractEstimator):
-    """What straight-through estimators differentiate: no decision at all."""
-
-    def step(self, x):
-        return x
-
-    def round(self, x):
-        return x
-
-    def floor(self, x):
-        return x
-
 
 UNTOUCHED = tuple(
     # a mask is drawn, and which words it hits has no gradient in its probability; nothing relaxes here

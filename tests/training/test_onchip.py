@@ -64,6 +64,16 @@ def test_counts_are_those_of_the_schedule(small):
     assert value["arrays"] == 34 and value["synapses"] == 33800 and value["devices"] == 34 * 18432
 
 
+def test_the_sweep_of_the_drift_really_ages_the_chip(small):
+    """The card's amplitude may cost nothing, so the ends of the sweep are looked at."""
+    value = {name: metric["value"] for name, metric in _result(small)["metrics"].items()}
+    aged, amplitudes = np.asarray(value["ageing_accuracy"]), value["ageing_amplitudes"]
+    np.testing.assert_array_equal(aged[amplitudes.index(0.0)], value["test_accuracy"])  # no drift, no change
+    assert aged[amplitudes.index(100.0), -1] < 0.3 < aged[amplitudes.index(1.0), -1]
+    assert aged[amplitudes.index(10.0), -1] < aged[amplitudes.index(10.0), 0]  # time matters, not amplitude alone
+    assert value["accuracy_after_10_years"] == aged[amplitudes.index(1.0), -1]
+
+
 def test_the_report_is_one_self_contained_file(small):
     html = (small / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", html)
