@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import hfsim
 from hfsim.cards import SOURCES, Card, Entry, format_card, load_card, read_card, write_card
 from hfsim.circuits import FloatingLine, SenseAmplifier, TransferDrive
-from hfsim.devices import FerroelectricCapacitor, Memristor, Pulse, SwitchingKinetics, Transistor
+from hfsim.devices import FerroelectricCapacitor, GB2Kinetics, Memristor, Pulse, Transistor
 from hfsim.errors import InputError
 from hfsim.hybrid import MECHANISMS, MeasuredTransfer, OperationPrices, ferroelectric_capacitor, transfer_line
 from hfsim.parameters import parameters
@@ -213,7 +213,7 @@ def test_a_folder_that_is_missing_is_refused(tmp_path):
 
 MODEL_OF_SECTION = {
     "ferroelectric_capacitor": FerroelectricCapacitor,
-    "kinetics": SwitchingKinetics,
+    "kinetics": GB2Kinetics,
     "bit_line": FloatingLine,
     "line": FloatingLine,
     "sense_amplifier": SenseAmplifier,
@@ -234,7 +234,7 @@ def test_every_section_of_a_shipped_card_builds_its_model(name):
         kind = section
         for mechanism in MECHANISMS:
             kind = kind.removesuffix(f"_{mechanism}")
-        others = {"kinetics": card.build(SwitchingKinetics, "kinetics")} if "capacitor" in section else {}
+        others = {"kinetics": card.build(GB2Kinetics, "kinetics")} if "capacitor" in section else {}
         model = card.build(MODEL_OF_SECTION[kind], section, **others)
         assert all(jnp.all(jnp.isfinite(value)) for _, _, value in parameters(model)), section
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 
 import hfsim
 from hfsim.circuits import FloatingLine
-from hfsim.devices import Pulse, SwitchingKinetics, Transistor
+from hfsim.devices import GB2Kinetics, Pulse, Transistor
 from hfsim.errors import InputError
 from hfsim.parameters import (
     Free,
@@ -87,10 +87,10 @@ def test_shapes_that_are_no_population_are_refused_by_name():
 
 
 def test_bounds_are_inclusive_at_the_precision_of_the_value():
-    spec = specifications(SwitchingKinetics)["b"]  # 0.05 is not a float32
+    spec = specifications(GB2Kinetics)["b"]  # 0.05 is not a float32
     rest = dict(a=7.0, p=1.0, q=1.0, tau0=1.0, alpha=3.0, beta=2.0)
     for bound in (spec.lower, spec.upper):
-        assert float(SwitchingKinetics(b=bound, **rest).b) == np.float32(bound)
+        assert float(GB2Kinetics(b=bound, **rest).b) == np.float32(bound)
 
 
 @pytest.mark.parametrize("whole", [3, np.int32(3), np.arange(3), jnp.arange(3), True])

@@ -55,7 +55,7 @@ class FloatingLine(PhysicalModel):
         Returns:
             The capacitors' state, and the line's voltage [V], both at the end of the pulse, still on.
         """
-        shape = state.up.shape[1:-1]
+        shape = capacitor.polarisation(state).shape[:-1]
         drive = jnp.broadcast_to(pulse.voltage, shape)
         at_rest = capacitor.charge(state)
         ends = np.geomspace(1e-6, 1.0, self.steps + 1)[1:]

@@ -3,7 +3,7 @@
 from hfsim.cards import Card
 from hfsim.circuits.floating_line import FloatingLine
 from hfsim.circuits.transfer_line import TransferDrive, TransferLine
-from hfsim.devices.ferroelectric import FerroelectricCapacitor, SwitchingKinetics
+from hfsim.devices.ferroelectric import FerroelectricCapacitor, GB2Kinetics
 from hfsim.devices.memristor import Memristor
 from hfsim.devices.transistor import Transistor
 from hfsim.errors import InputError
@@ -18,7 +18,7 @@ def ferroelectric_capacitor(card: Card, *, kinetics: str = "kinetics") -> Ferroe
     return card.build(
         FerroelectricCapacitor,
         "ferroelectric_capacitor",
-        kinetics=card.build(SwitchingKinetics, kinetics),
+        kinetics=card.build(GB2Kinetics, kinetics),
     )
 
 

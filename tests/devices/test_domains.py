@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 
 import hfsim
-from hfsim.devices import DomainState, FerroelectricDomains, Pulse
+from hfsim.devices import DomainState, GB2Domains, Pulse
 from hfsim.errors import InputError
 from hfsim.hybrid import ferroelectric_capacitor
 
@@ -20,13 +20,13 @@ apply = jax.jit(lambda domains, state, pulse, key: domains.apply(state, pulse, k
 @pytest.fixture
 def domains(card):
     """The chip's minimum cell as an ensemble."""
-    return FerroelectricDomains(ferroelectric_capacitor(card), domains=DOMAINS)
+    return GB2Domains(ferroelectric_capacitor(card), domains=DOMAINS)
 
 
 @pytest.fixture(scope="module")
 def four():
     """The state of four such cells, down."""
-    ensemble = FerroelectricDomains(ferroelectric_capacitor(hfsim.load_card("cea-leti-2025-hybrid")), domains=DOMAINS)
+    ensemble = GB2Domains(ferroelectric_capacitor(hfsim.load_card("cea-leti-2025-hybrid")), domains=DOMAINS)
     return ensemble.init((4,), jax.random.key(0))
 
 
@@ -89,7 +89,7 @@ def test_the_same_key_flips_the_same_domains(domains, four):
 
 def test_few_domains_scatter_as_a_binomial(card, key):
     # 64 domains: sigma(s) = sqrt(s(1 - s)/64); the estimate of a deviation from n devices is good to 1/sqrt(2 n)
-    few = FerroelectricDomains(ferroelectric_capacitor(card), domains=64)
+    few = GB2Domains(ferroelectric_capacitor(card), domains=64)
     after = apply(few, few.init((2000,), key), Pulse(1.3, 100.0), jax.random.fold_in(key, 1))
     s = share(few, after)
     expected = np.sqrt(s.mean() * (1 - s.mean()) / 64)
@@ -102,7 +102,7 @@ def test_few_domains_scatter_as_a_binomial(card, key):
 @jax.jit
 def both(capacitor, E_a, pulses, key):
     """Shares up along a train for the mean field and for domains of these activation fields."""
-    ensemble = FerroelectricDomains(capacitor, domains=E_a.size)
+    ensemble = GB2Domains(capacitor, domains=E_a.size)
     mean = capacitor.init((TRAINS,))
     cold = jnp.zeros((E_a.size, TRAINS))
     start = DomainState(cold > 0, cold, jnp.broadcast_to(E_a[:, None], cold.shape))
@@ -158,7 +158,7 @@ def test_the_closure_is_worse_where_beta_is_below_1(card):
 @pytest.mark.parametrize("number", [0, -3, 2.5, "many"])
 def test_a_wrong_number_of_domains_is_refused(card, number):
     with pytest.raises(InputError, match="`domains` must be an integer >= 1"):
-        FerroelectricDomains(ferroelectric_capacitor(card), domains=number)
+        GB2Domains(ferroelectric_capacitor(card), domains=number)
 
 
 def test_a_raw_key_is_refused(domains, four):

@@ -13,7 +13,7 @@ import pytest
 import scipy.integrate
 import scipy.stats
 
-from hfsim.devices import FerroelectricCapacitor, Pulse, SwitchingKinetics
+from hfsim.devices import FerroelectricCapacitor, GB2Kinetics, Pulse
 from hfsim.errors import InputError
 from hfsim.hybrid import ferroelectric_capacitor
 from hfsim.parameters import parameters, specifications
@@ -59,7 +59,7 @@ def with_kinetics(capacitor, **changes):
 def test_the_switched_fraction_is_the_published_integral(field, width, x64):
     # Reference: s = integral f(E_a) (1 - exp[-(t/tau)^beta]) dE_a by adaptive quadrature in y of Beta(p, q), with
     # E_a = b (y/(1 - y))^(1/a). 2048 nodes leave the tails, 5e-5 each side, which bound the difference.
-    kinetics = SwitchingKinetics(**GB2, nodes=2048)
+    kinetics = GB2Kinetics(**GB2, nodes=2048)
 
     def integrand(y):
         E_a = GB2["b"] * (y / (1 - y)) ** (1 / GB2["a"])
@@ -76,7 +76,7 @@ def test_the_switched_fraction_is_the_published_integral(field, width, x64):
 @pytest.mark.parametrize("p, q", [(0.57, 0.72), (2.1, 1.36), (1.0, 1.0)])
 def test_the_quadrature_has_the_distribution_of_activation_fields(p, q):
     # the weight below each class, half of its own included, against the distribution function of Beta(p, q)
-    kinetics = SwitchingKinetics(**{**GB2, "p": p, "q": q})
+    kinetics = GB2Kinetics(**{**GB2, "p": p, "q": q})
     E_a, weight = map(np.asarray, kinetics.quadrature())
     ratio = (E_a / GB2["b"]) ** GB2["a"]
     expected = scipy.stats.beta.cdf(ratio / (1 + ratio), p, q)
@@ -89,7 +89,7 @@ def test_96_nodes_are_within_0_3_percent_up_to_ten_thousand_tau0(card, x64):
     # chip, for its set (tau0 1 ns); 0.002 % for the 8 nm set, whose distribution is narrow.
     field, width = jnp.meshgrid(jnp.linspace(0.3, 5.0, 48), jnp.geomspace(1.0, 1e4, 33))
     for kinetics in ("kinetics", "kinetics_starvation"):
-        coarse = card.build(SwitchingKinetics, kinetics)
+        coarse = card.build(GB2Kinetics, kinetics)
         fine = dataclasses.replace(coarse, nodes=2048)
         error = jnp.abs(coarse.switched_fraction(field, width) - fine.switched_fraction(field, width))
         assert float(error.max()) < 3e-3
@@ -99,7 +99,7 @@ def test_96_nodes_are_within_1_1_percent_at_long_pulses_of_low_field(card, x64):
     # The edge between switched and unswitched E_a sharpens with ln(t/tau0), and the nodes step over it. Measured:
     # 1.08 % at 1e8 tau0; the error is confined to fields below 2.4 MV/cm.
     field, width = jnp.meshgrid(jnp.linspace(0.3, 5.0, 48), jnp.geomspace(1e4, 1e8, 33))
-    coarse = card.build(SwitchingKinetics, "kinetics")
+    coarse = card.build(GB2Kinetics, "kinetics")
     fine = dataclasses.replace(coarse, nodes=2048)
     error = jnp.abs(coarse.switched_fraction(field, width) - fine.switched_fraction(field, width))
     assert float(error.max()) < 1.1e-2
@@ -253,7 +253,7 @@ def test_a_population_equals_a_loop_over_its_members(card):
     spread = {name: rng.uniform(0.9, 1.1, 5) for name in (*GB2, "P_r", "S", "t", "eps_r")}
 
     def build(scale):
-        kinetics = SwitchingKinetics(**{name: GB2[name] * scale(name) for name in GB2})
+        kinetics = GB2Kinetics(**{name: GB2[name] * scale(name) for name in GB2})
         rest = dict(P_r=10.0, S=0.36, t=10.0, eps_r=30.0)
         return FerroelectricCapacitor(kinetics=kinetics, **{n: v * scale(n) for n, v in rest.items()})
 
@@ -312,7 +312,7 @@ def test_every_parameter_has_the_right_gradient(card, x64):
 
 
 def test_the_switched_fraction_has_the_right_gradients(x64):
-    model = (SwitchingKinetics(**GB2), Pulse(1.2, 100.0))
+    model = (GB2Kinetics(**GB2), Pulse(1.2, 100.0))
     check_parameter_gradients(model, lambda m: m[0].switched_fraction(m[1].voltage, m[1].width))
 
 
@@ -413,8 +413,8 @@ def test_single_precision_agrees_with_double(card):
     [("a", np.nan), ("b", 0.0), ("p", -1.0), ("q", "one"), ("tau0", -446.0), ("alpha", np.inf), ("beta", 7.0)],
 )
 def test_wrong_kinetics_are_refused(name, value):
-    with pytest.raises(InputError, match=f"`SwitchingKinetics.{name}` must"):
-        SwitchingKinetics(**{**GB2, name: value})
+    with pytest.raises(InputError, match=f"`GB2Kinetics.{name}` must"):
+        GB2Kinetics(**{**GB2, name: value})
 
 
 @pytest.mark.parametrize(
@@ -424,18 +424,18 @@ def test_wrong_kinetics_are_refused(name, value):
 def test_a_wrong_capacitor_is_refused(name, value):
     values = dict(P_r=10.0, S=0.36, t=10.0, eps_r=30.0) | {name: value}
     with pytest.raises(InputError, match=f"`FerroelectricCapacitor.{name}` must"):
-        FerroelectricCapacitor(kinetics=SwitchingKinetics(**GB2), **values)
+        FerroelectricCapacitor(kinetics=GB2Kinetics(**GB2), **values)
 
 
 @pytest.mark.parametrize("nodes", [7, 4097, 96.0, "many"])
 def test_a_wrong_number_of_nodes_is_refused(nodes):
     with pytest.raises(InputError, match="`nodes` must be an integer from 8 to 4096"):
-        SwitchingKinetics(**GB2, nodes=nodes)
+        GB2Kinetics(**GB2, nodes=nodes)
 
 
 def test_shapes_that_do_not_make_a_population_are_refused():
-    with pytest.raises(InputError, match=r"`SwitchingKinetics.q` must be a scalar or of the devices' shape \(3,\)"):
-        SwitchingKinetics(**{**GB2, "p": np.ones(3), "q": np.ones(2)})
+    with pytest.raises(InputError, match=r"`GB2Kinetics.q` must be a scalar or of the devices' shape \(3,\)"):
+        GB2Kinetics(**{**GB2, "p": np.ones(3), "q": np.ones(2)})
 
 
 def test_a_negative_width_is_refused():
@@ -464,19 +464,19 @@ def test_the_slope_of_the_quadrature_is_that_of_a_dense_one(capacitor, width, to
     Tolerance, relative to the steepest slope: the error stated in the docstring. Finite differences of the same
     sum could not see it.
     """
-    values = {name: float(getattr(capacitor.kinetics, name)) for name in specifications(SwitchingKinetics)}
+    values = {name: float(getattr(capacitor.kinetics, name)) for name in specifications(GB2Kinetics)}
     field = jnp.linspace(0.2, 4.0, 200)
 
     def slope(kinetics):
         return jax.vmap(jax.grad(lambda e: kinetics.switched_fraction(e, width)))(field)
 
-    dense, default = (slope(SwitchingKinetics(**values, nodes=n)) for n in (4096, capacitor.kinetics.nodes))
+    dense, default = (slope(GB2Kinetics(**values, nodes=n)) for n in (4096, capacitor.kinetics.nodes))
     assert np.abs(default - dense).max() < tolerance * dense.max()
 
 
 def test_gradients_are_finite_at_the_bounds_of_the_shape(capacitor):
     field = jnp.linspace(0.0, 5.0, 20)
     for a, p, q, alpha in ((0.5, 0.1, 0.1, 12.0), (1.0, 0.3, 0.3, 12.0), (50.0, 20.0, 20.0, 0.5)):
-        kinetics = SwitchingKinetics(a=a, b=1.7, p=p, q=q, tau0=1.0, alpha=alpha, beta=2.0)
+        kinetics = GB2Kinetics(a=a, b=1.7, p=p, q=q, tau0=1.0, alpha=alpha, beta=2.0)
         gradients = jax.grad(lambda k: jnp.sum(k.switched_fraction(field, 1e3)))(kinetics)
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))

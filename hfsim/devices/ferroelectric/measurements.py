@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hfsim.devices.ferroelectric import FerroelectricCapacitor, FerroelectricState
+from hfsim.devices.ferroelectric.capacitor import FerroelectricCapacitor, FerroelectricState
 from hfsim.devices.pulse import Pulse
 from hfsim.errors import InputError
 
