@@ -1,7 +1,6 @@
 """A few devices on a wire: floating lines, the sense amplifier, the transfer line."""
 
 from hfsim.circuits.floating_line import FloatingLine as FloatingLine
-from hfsim.circuits.roots import increasing_root as increasing_root
 from hfsim.circuits.sense_amplifier import SenseAmplifier as SenseAmplifier
 from hfsim.circuits.transfer_line import MSB_CELLS as MSB_CELLS
 from hfsim.circuits.transfer_line import TransferDrive as TransferDrive

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from hfsim.circuits.roots import increasing_root
 from hfsim.devices.ferroelectric import FerroelectricCapacitor, FerroelectricState
 from hfsim.devices.pulse import Pulse
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
+from hfsim.roots import increasing_root
 from hfsim.units import ROOM_TEMPERATURE
 
 

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hfsim.circuits.floating_line import FloatingLine
-from hfsim.circuits.roots import increasing_root
 from hfsim.devices.ferroelectric import FerroelectricCapacitor
 from hfsim.devices.memristor import Memristor
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.transistor import Transistor
 from hfsim.parameters import PhysicalModel, parameter
+from hfsim.roots import increasing_root
 from hfsim.units import CHARGE_OF_POLARISATION
 
 MSB_CELLS = (4, 2, 1)

@@ -8,7 +8,7 @@ import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hfsim.circuits import increasing_root
+from hfsim.roots import increasing_root
 
 
 def cubic(scale):
