@@ -48,6 +48,8 @@ FIELD_OF_VOLT_PER_NM = 10.0
 """1 V/nm in MV/cm: E[MV/cm] = 10 V/t[nm]."""
 CHARGE_OF_POLARISATION = 10.0
 """1 uC/cm2 in fC/um2: Q[fC] = 10 P[uC/cm2] A[um2]."""
+FIELD_OF_POLARISATION = 1e-2 * CHARGE_OF_POLARISATION / VACUUM_PERMITTIVITY
+"""Field of 1 uC/cm2 in vacuum, P/eps0 [MV/cm]: 11.29."""
 NANOSECONDS = 1e9
 """Nanoseconds in a second: between pulse widths [ns] and waiting times [s]."""
 ROOM_TEMPERATURE = 300.0

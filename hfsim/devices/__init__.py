@@ -1,12 +1,23 @@
 """One device, element-wise: parameters in an equinox module, state in a separate tree."""
 
+from hfsim.devices.breakdown import Damage as Damage
+from hfsim.devices.breakdown import DielectricBreakdown as DielectricBreakdown
 from hfsim.devices.ferroelectric import AbstractKinetics as AbstractKinetics
+from hfsim.devices.ferroelectric import AbstractLeakage as AbstractLeakage
+from hfsim.devices.ferroelectric import Ageing as Ageing
+from hfsim.devices.ferroelectric import BuiltInSpread as BuiltInSpread
 from hfsim.devices.ferroelectric import DomainState as DomainState
+from hfsim.devices.ferroelectric import Fatigue as Fatigue
 from hfsim.devices.ferroelectric import FerroelectricCapacitor as FerroelectricCapacitor
 from hfsim.devices.ferroelectric import FerroelectricState as FerroelectricState
 from hfsim.devices.ferroelectric import GB2Domains as GB2Domains
 from hfsim.devices.ferroelectric import GB2Kinetics as GB2Kinetics
 from hfsim.devices.ferroelectric import GB2State as GB2State
+from hfsim.devices.ferroelectric import Imprint as Imprint
+from hfsim.devices.ferroelectric import InterfaceLayer as InterfaceLayer
+from hfsim.devices.ferroelectric import SeriesResistance as SeriesResistance
+from hfsim.devices.ferroelectric import WakeUp as WakeUp
+from hfsim.devices.ferroelectric import Wear as Wear
 from hfsim.devices.ferroelectric import hysteresis_loop as hysteresis_loop
 from hfsim.devices.interface import AbstractDevice as AbstractDevice
 from hfsim.devices.interface import AbstractMemristor as AbstractMemristor

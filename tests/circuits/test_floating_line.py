@@ -116,7 +116,7 @@ def test_no_drive_moves_no_charge(capacitor, line):
     before = stored(capacitor, LINES)
     after, V_L = share(line, capacitor, before, Pulse(0.0, 500.0))
     np.testing.assert_allclose(V_L, 0.0, atol=1e-6)
-    np.testing.assert_allclose(after.up, before.up, atol=1e-6)
+    np.testing.assert_allclose(after.film.up, before.film.up, atol=1e-6)
 
 
 def test_mirrored_drive_and_state_mirror_the_line(capacitor, line):
@@ -159,7 +159,7 @@ def test_lines_of_different_pulses_equal_single_lines(capacitor, line):
     for i in (0, 3, 7):
         one, alone = share(line, capacitor, stored(capacitor, bits[i]), Pulse(voltage[i], width[i]))
         np.testing.assert_allclose(together[i], alone, atol=1e-5)
-        np.testing.assert_allclose(after.up[:, i], one.up, atol=1e-5)
+        np.testing.assert_allclose(after.film.up[:, i], one.film.up, atol=1e-5)
 
 
 def test_vmap_over_lines_equals_the_bulk(capacitor, line):

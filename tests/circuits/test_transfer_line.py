@@ -18,7 +18,7 @@ from tests.finite_differences import check_parameter_gradients
 
 IDLE = tuple(  # of the memristor only the clamp voltage counts; mismatch and spreads act on populations
     f"memristor.{name}" for name in ("G_reset", "sigma_reset", "sigma_set", "nu", "sigma_u", "t_0", "E_relax")
-) + ("capacitor.dlnE_dT", "capacitor.P_r_spread", "transistor.A_VT")
+) + ("capacitor.kinetics.dlnE_dT", "capacitor.P_r_spread", "transistor.A_VT")
 solve = jax.jit(lambda line: (line.levels(), line.line_voltages()))
 compliance_current = jax.jit(lambda line, V_TL, transistor=None: line.compliance_current(V_TL, transistor))
 

@@ -35,6 +35,7 @@ from scipy.special import ndtri
 from hfsim.devices.ferroelectric.kinetics import AbstractKinetics
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
+from hfsim.powers import exponential, power, switched
 from hfsim.units import NANOSECONDS, ROOM_TEMPERATURE
 
 LN_TAU_MAX = float(np.log(1e15 * NANOSECONDS))
@@ -43,7 +44,9 @@ _TAIL = 5e-5  # weight of the distribution left outside the quadrature, each sid
 _STRETCH = 4.0  # nodes are equidistant near the middle of the distribution, sparser in its tails
 _LN_E_MAX = 30.0  # of E_a/b; such domains never switch, or at once
 _LN_POWER_MAX = 80.0  # of (E_a/b)^alpha and (b/E)^alpha, beyond which the cap of tau rules
+_POWER_MAX = float(np.exp(_LN_POWER_MAX))
 _FIELD_FLOOR = 1e-3  # MV/cm; below it every class sits at the cap of tau
+_HISTORY_MIN = 1e-30  # a history that counts as none
 _HAZARD_MAX = 80.0  # h^beta beyond which exp(-h^beta) is nothing in float32
 _MEMBERS_MIN = 1e-18  # share of a class below which it has no mean history; its square is a float32
 _GOLDEN = 0.6180339887498949  # its multiples fill (0, 1) evenly
@@ -131,15 +134,14 @@ class GB2Kinetics(AbstractKinetics):
         # (E_a/E)^alpha as a product, so that each power is taken once per class and once per device; each factor is
         # kept finite, so that the cap's zero gradient never meets an infinity
         of_class = jnp.exp(jnp.minimum(self.alpha * jnp.log(activation), _LN_POWER_MAX))
-        of_field = jnp.exp(jnp.minimum(self.alpha * jnp.log(self.b / magnitude), _LN_POWER_MAX))
+        of_field = jax.lax.optimization_barrier(jnp.minimum(power(self.b / magnitude, self.alpha), _POWER_MAX))
         exponent = jnp.minimum(of_class * of_field, LN_TAU_MAX - jnp.log(self.tau0))
         rate = jnp.where(field == 0, 0.0, width) / self.tau0
-        return rate * jnp.exp(-exponent)
+        return jax.lax.optimization_barrier(rate * exponential(-exponent))
 
     def hazard(self, history):
         """h^beta, with a finite gradient at h = 0."""
-        positive = history > 0
-        return jnp.where(positive, jnp.exp(self.beta * jnp.log(jnp.where(positive, history, 1.0))), 0.0)
+        return power(jnp.maximum(history, _HISTORY_MIN), self.beta)
 
     def grown(self, history, progress):
         """History after growth, capped where no domain is left unflipped."""
@@ -171,11 +173,9 @@ class GB2Kinetics(AbstractKinetics):
         aligned = 1 - opposed
         before = jnp.where(upwards, state.history_down, state.history_up)
         after = self.grown(before, progress)
-        flipped = opposed * -jnp.expm1(self.hazard(before) - self.hazard(after))
+        flipped = jax.lax.optimization_barrier(opposed * switched(self.hazard(after) - self.hazard(before)))
         rested = jnp.maximum(jnp.where(upwards, state.history_up, state.history_down) - progress, 0.0)
-        members = aligned + flipped
-        inhabited = members > _MEMBERS_MIN
-        joined = jnp.where(inhabited, rested * (aligned / jnp.where(inhabited, members, 1.0)), 0.0)
+        joined = jax.lax.optimization_barrier(rested * (aligned / jnp.maximum(aligned + flipped, _MEMBERS_MIN)))
         return GB2State(
             up=jnp.where(upwards, state.up + flipped, state.up - flipped),
             history_up=jnp.where(upwards, joined, after),
