@@ -12,6 +12,8 @@ def increasing_root(
     lower: Float[Array, "*shape"],
     upper: Float[Array, "*shape"],
     *,
+    start: Float[Array, "*shape"] | None = None,
+    tolerance: float | None = None,
     steps: int = 120,
 ) -> Float[Array, "*shape"]:
     """Solve function(x) = 0 for each element, where each element increases with its own x alone.
@@ -24,15 +26,19 @@ def increasing_root(
     Args:
         function: maps x of the devices' shape to residuals of that shape, in any one unit.
         lower, upper: ends of the bracket; a root outside it gives the nearer end.
-        steps: the most iterations; an element rests once it moves by no more than four roundings of its
-            bracket, and the loop ends when all do.
+        start: where to begin, inside the bracket; its middle by default.
+        tolerance: an element rests once it moves by no more than this share of its bracket's larger end, and the loop
+            ends when all do; four roundings by default. Newton's step is quadratic: after one of the square root of a
+            rounding the root is good to about a rounding.
+        steps: the most iterations.
 
     Returns:
         The roots, of the common shape of `lower` and `upper`.
     """
     lower, upper = jnp.broadcast_arrays(lower, upper)
-    start = 0.5 * (lower + upper)
-    tolerance = 4 * jnp.finfo(start.dtype).eps * jnp.maximum(jnp.abs(lower), jnp.abs(upper))
+    start = 0.5 * (lower + upper) if start is None else jnp.broadcast_to(start, lower.shape)
+    share = 4 * jnp.finfo(start.dtype).eps if tolerance is None else tolerance
+    least = share * jnp.maximum(jnp.abs(lower), jnp.abs(upper))
 
     def solve(f, x):
         def unfinished(carry):
@@ -46,7 +52,7 @@ def increasing_root(
             inside = (slope > 0) & (newton >= low) & (newton <= high) & (2 * jnp.abs(newton - x) <= before)
             new = jnp.where(moving, jnp.where(inside, newton, 0.5 * (low + high)), x)
             step = jnp.abs(new - x)
-            return count + 1, new, low, high, last, step, moving & (step > tolerance)
+            return count + 1, new, low, high, last, step, moving & (step > least)
 
         low, high = jax.lax.stop_gradient((lower, upper))
         start = (0, x, low, high, high - low, high - low, jnp.ones(x.shape, bool))

@@ -1,5 +1,8 @@
-"""A few devices on a wire: floating lines, the sense amplifier, the transfer line."""
+"""A few devices on a wire: floating lines, array reads, the sense amplifier, the transfer line."""
 
+from hfsim.circuits.array_read import ArrayRead as ArrayRead
+from hfsim.circuits.array_read import bit_error_rate as bit_error_rate
+from hfsim.circuits.array_read import read_array as read_array
 from hfsim.circuits.floating_line import FloatingLine as FloatingLine
 from hfsim.circuits.sense_amplifier import SenseAmplifier as SenseAmplifier
 from hfsim.circuits.transfer_line import MSB_CELLS as MSB_CELLS

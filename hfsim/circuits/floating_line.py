@@ -6,10 +6,11 @@ top electrodes of the capacitors that hang on it. What leaves them charges the l
     C_L V_L = sum_i { S_i [P_i(E) - P_i(0)] + C_D,i (V_SL - V_L) },      E = (V_SL - V_L)/t + E_bi
 
 The right-hand side falls with V_L, so each line has one root, found element-wise and differentiated
-implicitly. The rising line starves the field, so the pulse is walked through in implicit steps on a
-logarithmic grid of time from 1e-6 of its width; the error halves with twice the number of steps (32: 7 mV
-where the field starves, 2 mV where it does not). Martemucci et al., Nat. Electron. 8, 921 (2025): charge on
-the transfer line; the equation is inferred there.
+implicitly. The line jumps to its dielectric share at once; then the rising line starves the field, so the pulse is
+walked through on a logarithmic grid of time from 1e-6 of its width, each step at the mean of the line's voltage
+before and after it (implicit midpoint): the error falls with the square of the number of steps (16: 0.9 mV where the
+field starves, 0.1 mV where it does not; 8: 3.2 and 0.4 mV). Martemucci et al., Nat. Electron. 8, 921 (2025): charge
+on the transfer line; the equation is inferred there.
 """
 
 import equinox as eqx
@@ -30,7 +31,7 @@ class FloatingLine(PhysicalModel):
     """A floating line with FeCAPs on it."""
 
     C_L: Float[Array, "..."] = parameter(unit="fF", bounds=(0.1, 1e6), doc="capacitance of the line", logarithmic=True)
-    steps: int = eqx.field(static=True, default=32)
+    steps: int = eqx.field(static=True, default=16)
 
     def __check_init__(self):
         if not isinstance(self.steps, int) or not 1 <= self.steps <= 1000:
@@ -55,24 +56,28 @@ class FloatingLine(PhysicalModel):
         Returns:
             The capacitors' state, and the line's voltage [V], both at the end of the pulse, still on.
         """
-        shape = capacitor.polarisation(state).shape[:-1]
-        drive = jnp.broadcast_to(pulse.voltage, shape)
         at_rest = capacitor.charge(state)
+        state_shape = at_rest.shape
+        drive = jnp.broadcast_to(pulse.voltage, state_shape[:-1])
         ends = np.geomspace(1e-6, 1.0, self.steps + 1)[1:]
         widths = jnp.multiply.outer(np.diff(ends, prepend=0.0), pulse.width)
         low, high = jnp.minimum(drive, 0.0) - 1.0, jnp.maximum(drive, 0.0) + 1.0
+        linear = jnp.sum(jnp.broadcast_to(capacitor.capacitance, state_shape), axis=-1)
+        tolerance = float(np.sqrt(jnp.finfo(drive.dtype).eps))
 
-        def step(state, width):
+        def step(carry, width):
+            state, before = carry
+
             def after(line):
-                film = Pulse((drive - line)[..., None], jnp.asarray(width)[..., None])
-                return capacitor.apply(state, film, temperature=temperature), film.voltage
+                film = Pulse((drive - 0.5 * (line + before))[..., None], jnp.asarray(width)[..., None])
+                return capacitor.apply(state, film, temperature=temperature)
 
             def excess(line):
-                moved = capacitor.charge(*after(line)) - at_rest
+                moved = capacitor.charge(after(line), (drive - line)[..., None]) - at_rest
                 return self.C_L * line - jnp.sum(moved, axis=-1)
 
-            line = increasing_root(excess, low, high)
-            return after(line)[0], line
+            line = increasing_root(excess, low, high, start=before, tolerance=tolerance)
+            return (after(line), line), None
 
-        state, lines = jax.lax.scan(step, state, widths.astype(drive.dtype))
-        return state, lines[-1]
+        jumped = drive * linear / (self.C_L + linear)
+        return jax.lax.scan(step, (state, jumped), widths.astype(drive.dtype))[0]

@@ -1,12 +1,12 @@
 """The FeCAP/memristor memory: hidden-weight code, transfers, array, ledger."""
 
+from hfsim.devices.from_card import ferroelectric_capacitor as ferroelectric_capacitor
 from hfsim.hybrid.array import CELLS as CELLS
 from hfsim.hybrid.array import SYNAPSE_CELLS as SYNAPSE_CELLS
 from hfsim.hybrid.array import HybridArray as HybridArray
 from hfsim.hybrid.array import HybridArrayState as HybridArrayState
 from hfsim.hybrid.from_card import MECHANISMS as MECHANISMS
 from hfsim.hybrid.from_card import TRANSFERS as TRANSFERS
-from hfsim.hybrid.from_card import ferroelectric_capacitor as ferroelectric_capacitor
 from hfsim.hybrid.from_card import memristor as memristor
 from hfsim.hybrid.from_card import transfer as transfer
 from hfsim.hybrid.from_card import transfer_line as transfer_line

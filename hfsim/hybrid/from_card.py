@@ -3,7 +3,7 @@
 from hfsim.cards import Card
 from hfsim.circuits.floating_line import FloatingLine
 from hfsim.circuits.transfer_line import TransferDrive, TransferLine
-from hfsim.devices.ferroelectric import FerroelectricCapacitor, GB2Kinetics
+from hfsim.devices.from_card import ferroelectric_capacitor
 from hfsim.devices.memristor import Memristor
 from hfsim.devices.transistor import Transistor
 from hfsim.errors import InputError
@@ -11,15 +11,6 @@ from hfsim.hybrid.transfers import AbstractTransfer, CircuitTransfer, LinearTran
 
 TRANSFERS = ("linear", "measured", "circuit")
 MECHANISMS = ("saturation", "starvation")
-
-
-def ferroelectric_capacitor(card: Card, *, kinetics: str = "kinetics") -> FerroelectricCapacitor:
-    """The card's minimum-cell FeCAP, with the switching kinetics of the section named."""
-    return card.build(
-        FerroelectricCapacitor,
-        "ferroelectric_capacitor",
-        kinetics=card.build(GB2Kinetics, kinetics),
-    )
 
 
 def memristor(card: Card) -> Memristor:

@@ -149,8 +149,9 @@ def test_no_voltage_changes_nothing(capacitor):
     np.testing.assert_array_equal(after.film.up, before.film.up)
     # the history of an orientation without members is nobody's
     some = np.asarray(before.film.up) > 1e-18, np.asarray(before.film.up) < 1
-    np.testing.assert_array_equal(np.asarray(after.film.history_up)[some[0]], np.asarray(before.film.history_up)[some[0]])
-    np.testing.assert_array_equal(np.asarray(after.film.history_down)[some[1]], np.asarray(before.film.history_down)[some[1]])
+    for name, kept in zip(("history_up", "history_down"), some, strict=True):
+        one, two = (np.asarray(getattr(state.film, name))[kept] for state in (after, before))
+        np.testing.assert_array_equal(one, two)
 
 
 def test_no_width_changes_nothing(capacitor):
@@ -187,7 +188,8 @@ def test_the_opposite_field_wears_off_the_history(capacitor):
     worn = after_train(capacitor, [1.2, -1.2], [100.0, 50.0])
     hard = (np.asarray(grown.film.up) < 1e-5) & (np.asarray(grown.film.history_down) > 1e-12)
     assert hard.sum() > 3
-    np.testing.assert_allclose(np.asarray(worn.film.history_down)[hard], np.asarray(grown.film.history_down)[hard] / 2, rtol=1e-4)
+    half = np.asarray(grown.film.history_down)[hard] / 2
+    np.testing.assert_allclose(np.asarray(worn.film.history_down)[hard], half, rtol=1e-4)
 
 
 def test_a_built_in_field_acts_as_a_voltage(capacitor):

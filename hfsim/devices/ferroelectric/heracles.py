@@ -15,7 +15,7 @@ The rest of Heracles is around it: leakage in `leakage`, interface layer and are
 depletion capacitance is not modelled here.
 
 Validity: one barrier has one time constant, so switching takes one decade of time where a film takes many, and rest
-erases: at 300 K and E = E_off the published values give 1/(k_+ + k_-) = 9.6 h, at E = 0 under E_off = 0.2 MV/cm
+erases: at 300 K and E = E_off the published values give 1/(k_+ + k_-) = 9.7 h, at E = 0 under E_off = 0.2 MV/cm
 3.5 min. Rates beyond the attempt frequency k_B T/h (|E - E_off| > w_b/d_E) follow the formula but mean nothing.
 """
 

@@ -39,6 +39,7 @@ from hfsim.devices.ferroelectric.kinetics import AbstractKinetics
 from hfsim.parameters import parameter
 from hfsim.units import ROOM_TEMPERATURE
 
+_MV_OF_V = 1e-6  # beta and gamma are per V, so that their numbers are near 1
 _TIME_MAX = 1e4  # in rho/(2 |alpha|)
 _STEPS_MAX = 16384
 _TOLERANCES = {4: (1e-5, 1e-6), 8: (1e-10, 1e-11)}  # by bytes of a float: of a step, of rest
@@ -56,12 +57,12 @@ class LandauKhalatnikovKinetics(AbstractKinetics):
 
     alpha: Float[Array, "..."] = parameter(unit="MV cm/uC", bounds=(-10.0, -1e-4), doc="coefficient of P^2 at 300 K")
     beta: Float[Array, "..."] = parameter(
-        unit="MV cm5/uC3", bounds=(1e-8, 10.0), doc="coefficient of P^4", logarithmic=True
+        unit="V cm5/uC3", bounds=(1e-2, 1e7), doc="coefficient of P^4", logarithmic=True
     )
     rho: Float[Array, "..."] = parameter(
         unit="kohm cm", bounds=(1e-8, 1e8), doc="damping; 1 kohm cm = 1 MV/cm per uC/cm2/ns", logarithmic=True
     )
-    gamma: Float[Array, "..."] = parameter(unit="MV cm9/uC5", bounds=(0.0, 1.0), doc="coefficient of P^6", default=0.0)
+    gamma: Float[Array, "..."] = parameter(unit="V cm9/uC5", bounds=(0.0, 1e6), doc="coefficient of P^6", default=0.0)
     T_0: Float[Array, "..."] = parameter(
         unit="K", bounds=(310.0, 1e5), doc="Curie-Weiss temperature; the default is no dependence", default=1e5
     )
@@ -70,13 +71,13 @@ class LandauKhalatnikovKinetics(AbstractKinetics):
     def of_loop(cls, P_r, E_c, rho, **others) -> "LandauKhalatnikovKinetics":
         """The model with gamma = 0 whose remanent polarisation is P_r [uC/cm2] and coercive field E_c [MV/cm]."""
         shape = 3 * np.sqrt(3.0) / 8 * E_c
-        return cls(alpha=-2 * shape / P_r, beta=shape / P_r**3, rho=rho, **others)
+        return cls(alpha=-2 * shape / P_r, beta=shape / P_r**3 / _MV_OF_V, rho=rho, **others)
 
     @property
     def remanent_polarisation(self) -> Float[Array, "..."]:
         """P_r [uC/cm2] at 300 K, where 2 alpha + 4 beta P^2 + 6 gamma P^4 = 0."""
-        root = jnp.sqrt(self.beta**2 - 3 * self.alpha * self.gamma)
-        return jnp.sqrt(-self.alpha / (self.beta + root))
+        beta, gamma = _MV_OF_V * self.beta, _MV_OF_V * self.gamma
+        return jnp.sqrt(-self.alpha / (beta + jnp.sqrt(beta**2 - 3 * self.alpha * gamma)))
 
     @property
     def time_scale(self) -> Float[Array, "..."]:
@@ -90,7 +91,7 @@ class LandauKhalatnikovKinetics(AbstractKinetics):
     def expose(self, state: LandauKhalatnikovState, field, width, temperature) -> LandauKhalatnikovState:
         P_r = self.remanent_polarisation
         unit = -2 * self.alpha * P_r  # of field
-        quintic = 6 * self.gamma * P_r**5 / unit
+        quintic = 6 * _MV_OF_V * self.gamma * P_r**5 / unit
         linear = -(self.T_0 - temperature) / (self.T_0 - ROOM_TEMPERATURE)
         drive = jnp.clip(field / unit, -_FIELD_MAX, _FIELD_MAX)
         time = jnp.minimum(width / self.time_scale, _TIME_MAX)

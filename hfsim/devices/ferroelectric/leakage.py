@@ -13,7 +13,6 @@ capacitors by Fehlings et al., arXiv:2410.07791 (2024), whose prefactors from ba
 import abc
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from hfsim.parameters import PhysicalModel, parameter

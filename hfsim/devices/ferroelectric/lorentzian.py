@@ -22,6 +22,7 @@ Temperature scales the field: E has the effect of E exp[-dlnE_dT (T - 300 K)] at
 """
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
@@ -120,13 +121,19 @@ def _close_loops(last, rest, overflows):
 
     Three stretches r_2 > r_1 <= r_0 become one of r_2 - r_1 + r_0; where r_1 is the first of all, it is just gone.
     """
-    going, closed = jnp.ones(last.shape, bool), jnp.zeros(last.shape, jnp.int32)
-    for level in range(0, rest.shape[0], 2):
-        inner, outer = rest[level], rest[level + 1]
-        going = going & (inner > _NONE) & ((last >= inner) | (overflows & (level == 0)))
+
+    def close(carry, loop):
+        last, going, closed = carry
+        (inner, outer), forced = loop
+        going = going & (inner > _NONE) & ((last >= inner) | forced)
         largest = jnp.maximum(outer, last)
         change = jnp.exp(outer - largest) + jnp.exp(last - largest) - jnp.exp(jnp.minimum(inner - largest, 0.0))
         merged = largest + jnp.log(jnp.maximum(change, jnp.finfo(last.dtype).tiny))
         last = jnp.where(going, jnp.where(outer > _NONE, merged, last), last)
-        closed = closed + 2 * going
+        return (last, going, closed + 2 * going), None
+
+    loops = rest.reshape(-1, 2, *last.shape)
+    forced = jnp.zeros(loops.shape[:1] + last.shape, bool).at[0].set(overflows)
+    start = (last, jnp.ones(last.shape, bool), jnp.zeros(last.shape, jnp.int32))
+    (last, _, closed), _ = jax.lax.scan(close, start, (loops, forced))
     return last, closed

@@ -104,7 +104,7 @@ class PreisachKinetics(AbstractKinetics):
         turning = jnp.where(full, dropped, jnp.where(turns, pushed, turning))
         # a field that passes an older turning point of its own side wipes out that one and the one after it
         passed = sign * (field - turning[1::2]) >= 0
-        wiped = 2 * jnp.sum(jnp.cumprod(passed.astype(jnp.int32), axis=0), axis=0)
+        wiped = 2 * jnp.argmin(passed, axis=0)
         places = jnp.arange(self.depth).reshape((-1,) + (1,) * wiped.ndim) + wiped
         turning = jnp.take_along_axis(turning, jnp.minimum(places, self.depth - 1), axis=0)
         # a field beyond all before leaves the opposite extreme as the one turning point
