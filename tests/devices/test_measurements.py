@@ -1,13 +1,36 @@
-"""The hysteresis loop: closed, saturated at the remanent polarisation, wider when swept faster."""
+"""Measurements of a capacitor: loops, PUND, reversal curves, switching map, against what they must be."""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hfsim.devices import hysteresis_loop
+from hfsim.devices import (
+    GB2Domains,
+    Pulse,
+    ferroelectric_capacitor,
+    first_order_reversal_curves,
+    hysteresis_loop,
+    pund,
+    switching_map,
+    transient,
+    triangle,
+)
+from hfsim.devices.ferroelectric import (
+    Endurance,
+    HysteresisLoop,
+    ImprintTrace,
+    Pund,
+    RetentionBake,
+    ReversalCurves,
+    SwitchingMap,
+    Transient,
+)
+from hfsim.devices.ferroelectric.leakage import OhmicLeakage
 from hfsim.errors import InputError
-from hfsim.hybrid import ferroelectric_capacitor
+from hfsim.units import parse_unit
 
 PERIOD = 1e5  # ns: 10 kHz, at which the chip's test device is cycled
 
@@ -96,3 +119,94 @@ def test_a_wrong_number_of_steps_is_refused(capacitor, steps):
 def test_a_wrong_number_of_cycles_is_refused(capacitor):
     with pytest.raises(InputError, match="`cycles` must be at least 1"):
         hysteresis_loop(capacitor, 3.0, PERIOD, cycles=0)
+
+
+# --------------------------------------------------------------------------------------------------- PUND
+
+
+def test_pund_of_a_linear_leaky_dielectric_is_exactly_zero(capacitor):
+    linear = dataclasses.replace(capacitor, P_r=0.0, leakage=OhmicLeakage(sigma=0.02))
+    _, seen = jax.jit(lambda c: pund(c, 2.5, 1e3))(linear)
+    assert float(seen.positive) == pytest.approx(0.02 * 2.5 * 0.36 * 1e3, rel=1e-4)  # it leaks 18 fC
+    for name in ("switched_positive", "switched_negative"):
+        assert float(getattr(seen, name)) == 0.0
+
+
+def test_pund_of_a_saturated_loop_is_twice_the_remanence(capacitor):
+    leaky = dataclasses.replace(capacitor, leakage=OhmicLeakage(sigma=0.02))
+    _, seen = jax.jit(lambda c: pund(c, 3.0, 2000.0))(leaky)
+    for name in ("switched_positive", "switched_negative"):
+        assert float(getattr(seen, name)) == pytest.approx(2 * 9.875, rel=5e-3)
+
+
+def test_pund_takes_a_population_and_a_key(capacitor, key):
+    many = dataclasses.replace(capacitor, P_r=jnp.array([5.0, 10.0]))
+    np.testing.assert_allclose(pund(many, 3.0, 2000.0)[1].switched_positive, [10.0, 20.0], rtol=5e-3)
+    domains = dataclasses.replace(capacitor, kinetics=GB2Domains(capacitor.kinetics, domains=100))
+    assert float(pund(domains, 3.0, 2000.0, key=key)[1].switched_positive) == pytest.approx(19.75, rel=0.03)
+
+
+# ------------------------------------------------------------------------------------- transient and current
+
+
+def test_the_current_is_the_charge_s_derivative(capacitor):
+    leaky = dataclasses.replace(capacitor, leakage=OhmicLeakage(sigma=1e-3))
+    state = leaky.init(())
+    _, seen = jax.jit(lambda c, s: transient(c, s, triangle(3.0, 1e5, steps=40)))(leaky, state)
+    np.testing.assert_allclose(np.cumsum(np.asarray(seen.current)) * 1e5 / 40, seen.charge, rtol=1e-3, atol=0.05)
+    # over a closed cycle displacement comes back to the start but for what switched in the first half; leakage cancels
+    assert float(seen.charge[-1]) == pytest.approx(0.0, abs=0.02 * 71.1)
+
+
+# ---------------------------------------------------------------------------------------- reversal curves
+
+
+def test_reversal_curves_start_on_the_descending_branch_and_end_together(capacitor):
+    curves = jax.jit(lambda c: first_order_reversal_curves(c, 3.0, 1e5, steps=24))(capacitor)
+    P, n = np.asarray(curves.polarisation), 25
+    assert P.shape == (n, n) and np.all(np.isnan(P[np.tril_indices(n, -1)]))
+    assert np.all(np.diff(np.diag(P)) >= -1e-4)  # the descending branch, read from its lower end
+    np.testing.assert_allclose(P[:, -1], P[-1, -1], rtol=0.01)
+    rises = np.diff(P, axis=1)[:, 12:]  # on the way up from 0 V; below it the film still switches down
+    assert np.all(rises[~np.isnan(rises)] >= -1e-4)
+
+
+def test_the_everett_function_is_half_the_fall(capacitor):
+    # E(a, b) = (P_a - P_ab)/2: zero where the curve starts, half of the whole loop from -3 V at low voltage
+    curves = jax.jit(lambda c: first_order_reversal_curves(c, 3.0, 1e5, steps=24))(capacitor)
+    E = np.asarray(curves.everett)
+    np.testing.assert_allclose(np.diag(E), 0.0, atol=1e-5)
+    assert np.nanmax(E) == pytest.approx(9.875, rel=0.02)
+
+
+def test_reversal_curves_are_of_one_device(capacitor):
+    with pytest.raises(InputError, match="`capacitor` must be one device"):
+        first_order_reversal_curves(dataclasses.replace(capacitor, P_r=jnp.ones(2)), 3.0, 1e5)
+    with pytest.raises(InputError, match="`steps` must be an integer >= 4"):
+        first_order_reversal_curves(capacitor, 3.0, 1e5, steps=3)
+
+
+# ------------------------------------------------------------------------------------------ switching map
+
+
+def test_the_switching_map_is_one_pulse_each(capacitor):
+    seen = jax.jit(lambda c: switching_map(c, jnp.array([1.0, 2.0]), jnp.array([10.0, 100.0, 1e3])))(capacitor)
+    assert seen.switched.shape == (2, 3)
+    one = capacitor.polarisation(capacitor.apply(capacitor.init(()), Pulse(2.0, 100.0))) + capacitor.P_r
+    assert float(seen.switched[1, 1]) == pytest.approx(float(one), rel=1e-5)
+
+
+def test_every_trace_states_its_units():
+    for trace in (
+        HysteresisLoop,
+        Pund,
+        ReversalCurves,
+        SwitchingMap,
+        Transient,
+        Endurance,
+        RetentionBake,
+        ImprintTrace,
+    ):
+        assert set(trace.UNITS) == set(trace._fields)
+        for unit in trace.UNITS.values():
+            parse_unit(unit)

@@ -172,11 +172,11 @@ class FerroelectricCapacitor(AbstractDevice):
         One cycle is applied; the others add wear at its rate and leave the film where it left it. Exact while one
         cycle is like the next: where a device still wakes up, cycle it in stages (see `endurance`).
         """
-        level, turned = self.kinetics.polarisation(state.film), 0.0
+        levels = []
         for sign in (1.0, -1.0):
             state = self.apply(state, Pulse(sign * pulse.voltage, pulse.width), temperature=temperature)
-            before, level = level, self.kinetics.polarisation(state.film)
-            turned = turned + jnp.abs(level - before)
+            levels.append(self.kinetics.polarisation(state.film))
+        turned = 2 * jnp.abs(levels[0] - levels[1])  # there and back
         if self.ageing is None:
             return state
         rest = jnp.maximum(cycles - 1.0, 0.0)

@@ -81,7 +81,7 @@ class LandauKhalatnikovKinetics(AbstractKinetics):
 
     @property
     def time_scale(self) -> Float[Array, "..."]:
-        """rho/(2 |alpha|) [ns], of growth from P = 0; relaxation to the remanent state is twice as fast for gamma = 0."""
+        """rho/(2 |alpha|) [ns]: e-folding time of growth from P = 0, twice that of coming to rest for gamma = 0."""
         return -self.rho / (2 * self.alpha)
 
     def init(self, shape: tuple[int, ...], up=0.0, key: Key[Array, ""] | None = None) -> LandauKhalatnikovState:

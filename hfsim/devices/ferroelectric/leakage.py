@@ -1,10 +1,10 @@
 """Conduction currents through a film: tunnelling, emission from traps, and a plain conductivity.
 
-    Fowler-Nordheim   J = a E^2 exp(-b/|E|)                     R. H. Fowler, L. Nordheim, Proc. R. Soc. A 119, 173 (1928)
+    Fowler-Nordheim   J = a E^2 exp(-b/|E|)
     Poole-Frenkel     J = q mu N_c E exp{-[phi - beta sqrt(|E|)]/(k_B T)},   beta = sqrt[q/(pi eps0 eps_r)]
-                                                                J. Frenkel, Phys. Rev. 54, 647 (1938)
     ohmic             J = sigma E exp[-(E_A/k_B)(1/T - 1/300 K)]
 
+R. H. Fowler, L. Nordheim, Proc. R. Soc. A 119, 173 (1928); J. Frenkel, Phys. Rev. 54, 647 (1938).
 All are odd in the field, increase with it, and are finite at zero field with their gradients. As used for HfO2
 capacitors by Fehlings et al., arXiv:2410.07791 (2024), whose prefactors from barrier height and effective mass are
 `FowlerNordheim.of_barrier`. Currents are densities in uA/um2 of a homogeneous film.

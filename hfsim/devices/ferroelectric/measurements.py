@@ -85,7 +85,7 @@ class ReversalCurves(NamedTuple):
         "voltage": "V",
         "polarisation": "uC/cm2",
         "everett": "uC/cm2",
-        "density": "uC/cm2/V2",
+        "density": "uC/cm2 V2",
     }
 
 
