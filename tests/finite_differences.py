@@ -31,11 +31,11 @@ def check_parameter_gradients(
     tolerance: float = 1e-4,
     step: float = 1e-5,
     insensitive: tuple[str, ...] = (),
-) -> None:
+) -> list[jax.Array]:
     """Assert that d scalar(model)/d parameter is right for each parameter, in a random direction of its entries.
 
     `insensitive` names the parameters that must have a zero gradient; any other zero is a failure, so that no
-    gradient is silently missing.
+    gradient is silently missing. Returns the gradients, in the order of `parameters`.
     """
     names = [name for name, _, _ in parameters(model)]
     values = [value for _, _, value in parameters(model)]
@@ -67,3 +67,4 @@ def check_parameter_gradients(
         else:
             assert got != 0, f"{name}: the gradient is silently zero, differences give {expected}"
             assert abs(got - expected) <= tolerance * abs(expected), f"{name}: {got} against {expected}"
+    return gradients

@@ -8,6 +8,12 @@
     [memristor]
     clamp_voltage = { value = 1.1, unit = "V", source = "inferred: G = 0.9 I_cc in figure 3" }
 
+The spread of a section's parameters over devices stands in a section of its name and "_spread", where each entry
+also names its distribution, and their trend over a wafer in one ending in "_gradient":
+
+    [memristor_spread]
+    clamp_voltage = { value = 0.05, unit = "1", distribution = "lognormal", source = "literature: 3-8 %" }
+
 A source begins with one of: stated, read, calc, inferred, literature, fitted, chosen; a chosen value says
 why. `load_card` reads a shipped card by name or a file by path; `Card.build` turns a section into a model,
 converting units, checking bounds, and refusing keys that the model does not have.
@@ -30,6 +36,8 @@ from hfsim.parameters import PhysicalModel, specifications
 from hfsim.units import factor, parse_unit
 
 SOURCES = ("stated", "read", "calc", "inferred", "literature", "fitted", "chosen")
+DISTRIBUTIONS = ("normal", "relative normal", "truncated normal", "lognormal", "uniform", "weibull")
+SPREAD, GRADIENT = "_spread", "_gradient"
 _ENTRY_KEYS = {"value", "unit", "source"}
 _HEADER_KEYS = {"name", "title", "citation", "doi"}
 
@@ -37,11 +45,15 @@ Model = TypeVar("Model", bound=PhysicalModel)
 
 
 class Entry(NamedTuple):
-    """One value of a card: a number or a list of numbers, its unit as written, and its source."""
+    """One value of a card: a number or a list of numbers, its unit as written, and its source.
+
+    In a section of spreads the value is the width (or shape) of the distribution named; elsewhere that is empty.
+    """
 
     value: float | tuple[float, ...]
     unit: str
     source: str
+    distribution: str = ""
 
 
 class Card(NamedTuple):
@@ -84,6 +96,8 @@ class Card(NamedTuple):
         Raises:
             InputError: an unknown or missing key, a wrong unit, a value outside its bounds.
         """
+        if section.endswith((SPREAD, GRADIENT)):
+            raise InputError("section", "hold a model's values", repr(section), "see hfsim.devices.variability")
         entries, specs = self.section(section), specifications(model)
         for key in entries:
             if key not in specs:
@@ -160,17 +174,23 @@ def read_card(text: str, *, where: str = "text") -> Card:
     for name, entries in tree.items():
         if not isinstance(entries, Mapping):
             raise InputError(name, "be a section of entries", repr(entries))
-        sections[name] = {key: _entry(f"{name}.{key}", value) for key, value in entries.items()}
+        spread = name.endswith(SPREAD)
+        sections[name] = {key: _entry(f"{name}.{key}", value, spread) for key, value in entries.items()}
     return Card(dict(header), sections)
 
 
-def _entry(name: str, entry: Any) -> Entry:
+def _entry(name: str, entry: Any, spread: bool) -> Entry:
+    keys = _ENTRY_KEYS | ({"distribution"} if spread else set())
     if not isinstance(entry, Mapping):
         raise InputError(name, "be a table { value, unit, source }", repr(entry))
-    if missing := _ENTRY_KEYS - set(entry):
-        raise InputError(f"{name}.{min(missing)}", "be given", "missing", "write { value = , unit = , source = }")
-    if unknown := set(entry) - _ENTRY_KEYS:
+    if missing := keys - set(entry):
+        form = "{ value = , unit = , distribution = , source = }" if spread else "{ value = , unit = , source = }"
+        raise InputError(f"{name}.{min(missing)}", "be given", "missing", f"write {form}")
+    if unknown := set(entry) - keys:
         raise InputError(f"{name}.{min(unknown)}", "be one of value, unit, source", repr(entry[min(unknown)]))
+    distribution = entry.get("distribution", "")
+    if spread and distribution not in DISTRIBUTIONS:
+        raise InputError(f"{name}.distribution", f"be one of {', '.join(DISTRIBUTIONS)}", repr(distribution))
     source = entry["source"]
     kind, _, why = str(source).partition(":")
     if not isinstance(source, str) or kind.strip() not in SOURCES or not why.strip():
@@ -185,7 +205,8 @@ def _entry(name: str, entry: Any) -> Entry:
         parse_unit(entry["unit"])
     except InputError as error:
         raise InputError(f"{name}.unit", "be a unit such as uS or MV/cm", repr(entry["unit"])) from error
-    return Entry(tuple(map(float, value)) if isinstance(value, list) else float(value), entry["unit"], source)
+    number = tuple(map(float, value)) if isinstance(value, list) else float(value)
+    return Entry(number, entry["unit"], source, distribution)
 
 
 def format_card(card: Card) -> str:
@@ -199,7 +220,9 @@ def format_card(card: Card) -> str:
         for key, entry in entries.items():
             line = tomlkit.inline_table()
             value = list(entry.value) if isinstance(entry.value, tuple) else entry.value
-            line.update({"value": value, "unit": entry.unit, "source": entry.source})
+            line.update({"value": value, "unit": entry.unit})
+            line.update({"distribution": entry.distribution} if entry.distribution else {})
+            line.update({"source": entry.source})
             section.add(key, line)
         document.add(name, section)
     return tomlkit.dumps(document)

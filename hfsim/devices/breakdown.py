@@ -21,7 +21,8 @@ from hfsim.draws import require_key
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import BOLTZMANN, NANOSECONDS, ROOM_TEMPERATURE
 
-_LN_ACCELERATION_MAX = 80.0
+_LN_DAMAGE = (-80.0, 46.0)  # of one exposure; at 1e20 every device has long been broken
+_SECONDS_MIN = 1e-30
 _DAMAGE_MIN = 1e-30
 
 
@@ -43,9 +44,9 @@ class DielectricBreakdown(PhysicalModel):
         """Growth of D under `field` [MV/cm] for `width` [ns] over `area` [um2]; none without a field."""
         thermal = self.E_A / BOLTZMANN * (1 / ROOM_TEMPERATURE - 1 / temperature)
         acceleration = self.gamma * (jnp.abs(field) - self.E_ref) + thermal + jnp.log(area / self.S_ref) / self.k
-        acceleration = jnp.clip(acceleration, -_LN_ACCELERATION_MAX, _LN_ACCELERATION_MAX)
-        seconds = jnp.where(field == 0, 0.0, width / NANOSECONDS)
-        return seconds / self.t_ref * jnp.exp(acceleration)
+        seconds = width / NANOSECONDS
+        ln_damage = jnp.log(jnp.maximum(seconds, _SECONDS_MIN)) - jnp.log(self.t_ref) + acceleration
+        return jnp.where((field == 0) | (seconds == 0), 0.0, jnp.exp(jnp.clip(ln_damage, *_LN_DAMAGE)))
 
     def median_time(self, field, area, temperature=ROOM_TEMPERATURE) -> Float[Array, "..."]:
         """Time [s] at which half of the devices are broken."""
@@ -58,7 +59,7 @@ class DielectricBreakdown(PhysicalModel):
 
     def probability(self, damage) -> Float[Array, "..."]:
         """1 - exp(-D^k): the share of devices that are broken at this damage; differentiable."""
-        return -jnp.expm1(-jnp.exp(self.k * jnp.log(jnp.maximum(damage, _DAMAGE_MIN))))
+        return -jnp.expm1(-jnp.exp(jnp.minimum(self.k * jnp.log(jnp.maximum(damage, _DAMAGE_MIN)), 80.0)))
 
 
 class Damage(eqx.Module):

@@ -55,6 +55,13 @@ def log_time(seconds, onset):
     return jnp.log1p(seconds / onset)
 
 
+def log_read_time(seconds, t_read):
+    """sqrt(ln((t + t_r)/(2 t_r))): 1/f noise seen at t over its value at 1 e-fold; 0 up to t = t_r."""
+    late = seconds > t_read
+    excess = jnp.where(late, (seconds - t_read) / (2 * t_read), 1.0)
+    return jnp.where(late, jnp.sqrt(jnp.log1p(excess)), 0.0)
+
+
 def brownian_path(key: Key[Array, ""], u: Float[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
     """W(u) for each device of an array of `shape`: W(0) = 0, variance u.
 
@@ -82,3 +89,19 @@ def brownian_path(key: Key[Array, ""], u: Float[Array, ""], shape: tuple[int, ..
     moved = u > 0
     root = jnp.sqrt(jnp.where(moved, u, 1.0))
     return jnp.where(moved, root * jax.lax.stop_gradient(path / root), 0.0)
+
+
+def normalised_path(key: Key[Array, ""], share: Float[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Z = W(s)/sqrt(s): the standard normal numbers of a trajectory whose clock s went from 0 to `share` of its end.
+
+    sigma(t) Z(s(t)) is a Gauss-Markov process with deviation sigma(t) for any clock that does not fall: Brownian motion
+    where s is proportional to sigma^2. Devices keep their Z while the clock rests. Z has no derivative: sigma has it.
+
+    Args:
+        key: the address of the array's path.
+        share: of the clock, in [0, 1]; scalar, for all devices alike. At 0 the path is 0.
+        shape: of the array.
+    """
+    u = jax.lax.stop_gradient(jnp.clip(share, 0.0, 1.0) * LOG_TIME_MAX)
+    path = brownian_path(key, u, shape)
+    return jax.lax.stop_gradient(jnp.where(u > 0, path / jnp.sqrt(jnp.where(u > 0, u, 1.0)), 0.0))

@@ -70,6 +70,17 @@ def test_long_pulses_leave_an_equilibrium(width, kinetics):
         assert p == pytest.approx(expected, abs=1e-7)
 
 
+def test_rest_is_seen_in_single_precision():
+    # The solver stops at rest and a Newton step ends on the root: within 2e-6. Were rest not seen, it would step on
+    # through all of the time at the edge of stability, 1e-5 off.
+    kinetics = LandauKhalatnikovKinetics.of_loop(P_R, E_C, RHO)
+    fields = np.linspace(-0.95, 3.0, 80)
+    got = np.asarray(after(kinetics, jnp.float32(1.0), jnp.asarray(fields, jnp.float32), jnp.float32(1e3)))
+    assert got.dtype == np.float32
+    residual = fields / E_C * 2 / (3 * np.sqrt(3)) - (got.astype(np.float64) ** 3 - got)
+    np.testing.assert_allclose(residual / (3 * got**2 - 1), 0.0, atol=2e-6)
+
+
 def test_two_steps_are_one(kinetics):
     half = after(kinetics, -1.0, 1.3, 1.5)
     np.testing.assert_allclose(after(kinetics, half, 1.3, 1.5), after(kinetics, -1.0, 1.3, 3.0), atol=1e-9)

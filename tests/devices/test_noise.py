@@ -97,12 +97,12 @@ def test_traps_with_spread_time_constants_give_one_over_f():
     # 40 traps over 8 decades, 5 a decade: f S is flat within 2 % over the middle five decades
     tau = jnp.logspace(-8, 0, 40)
     noise = RandomTelegraph(2 * tau, 2 * tau, **LEVELS, traps=40)
-    f = np.logspace(-5, 5, 201)[100 - 40 : 100 + 60] * 10  # 1 Hz to 1 MHz
+    f = np.logspace(0, 6, 121)
     fS = f * np.sum(np.asarray(noise.spectrum(jnp.asarray(f)[:, None])), axis=1)
     middle = (f > 10) & (f < 1e6)
     assert np.ptp(fS[middle]) / fS[middle].mean() < 0.04
-    # p (1 - p) d ln(tau) = 0.25 x 0.472
-    assert fS[middle].mean() == pytest.approx(0.25 * 8 * np.log(10) / 39, rel=0.02)
+    # p (1 - p) over the spacing of ln(tau), 0.25/0.472
+    assert fS[middle].mean() == pytest.approx(0.25 / (8 * np.log(10) / 39), rel=0.02)
 
 
 def test_a_trace_of_spread_traps_is_one_over_f():
@@ -193,15 +193,16 @@ def test_a_path_has_the_variance_and_correlation_of_its_components(flicker):
 
 
 def test_a_path_is_one_over_f():
-    # simulated at 1 us steps, three decades inside the ends: slope -1 and height K^2/f
+    # simulated at 10 us steps: slope -1 and height K^2/f over a decade in which aliases are below 1 %
     noise = FlickerNoise(**{**FLICKER, "tau_max": 1.0})
     x = trace(noise, 1e-5, 16_384, (64,))
     G = np.asarray(noise.conductance(jnp.moveaxis(jnp.asarray(x), 1, 0), 50.0))
-    f, S = scipy.signal.periodogram(G, 1e5, axis=0, detrend="constant")
-    band = (f > 30) & (f < 3e3)
-    assert np.mean(f[band, None] * S[band]) == pytest.approx(0.25, rel=0.05)
+    f, S = scipy.signal.periodogram(G, 1e5, axis=0, detrend="constant", window="hann")
+    band = (f > 40) & (f < 400)
+    # 59 frequencies of 64 devices, 1.5 correlated neighbours: 2 %
+    assert np.mean(f[band, None] * S[band]) == pytest.approx(0.25, rel=0.08)
     slope = np.polyfit(np.log(f[band]), np.log(S[band].mean(axis=1)), 1)[0]
-    assert slope == pytest.approx(-1.0, abs=0.05)
+    assert slope == pytest.approx(-1.0, abs=0.1)
 
 
 def test_variance_grows_with_the_logarithm_of_the_record(flicker):

@@ -130,8 +130,8 @@ def test_width_has_no_effect_but_that_of_none():
 def test_a_full_memory_forgets_the_smallest_loop(x64):
     # two large turning points and twelve nested ones, in memories of 32 and 8: the first eight fields are the same;
     # then loops are lost, by no more than they are large; beyond them all, inside the large two, nothing is.
-    nested = [1.6 * 0.93**i * (-1) ** i for i in range(12)]
-    fields = jnp.asarray([3.0, -2.8, *nested, 1.9, -1.8, 0.3])
+    nested = [1.2 * 0.95**i * (-1) ** i for i in range(12)]
+    fields = jnp.asarray([2.2, -1.3, *nested, 1.4, -1.25, 0.3])
     long, short = (np.asarray(sweep(PreisachKinetics(**SET, depth=d), fields)) for d in (32, 8))
     error = np.abs(short - long)
     assert error[:8].max() < ROUNDING and error[-3:].max() < ROUNDING

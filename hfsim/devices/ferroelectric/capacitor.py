@@ -10,7 +10,7 @@ p comes from the kinetics. The film may have
     ageing      wake-up, fatigue, imprint and breakdown, carried in the state
 
 Without interface and series the field of a rectangular pulse is constant, and the pulse is one exact step. With
-either, the pulse is walked through in `steps` sub-steps whose ends grow geometrically, and in each the field is the root
+either, the pulse is walked through in `steps` sub-steps whose ends grow geometrically, each with the field as the root
 of one increasing function, differentiated implicitly: implicit midpoint, the first sub-step implicit Euler. The error
 falls with the square of the number of steps.
 """

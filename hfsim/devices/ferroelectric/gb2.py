@@ -43,8 +43,7 @@ LN_TAU_MAX = float(np.log(1e15 * NANOSECONDS))
 _TAIL = 5e-5  # weight of the distribution left outside the quadrature, each side
 _STRETCH = 4.0  # nodes are equidistant near the middle of the distribution, sparser in its tails
 _LN_E_MAX = 30.0  # of E_a/b; such domains never switch, or at once
-_LN_POWER_MAX = 80.0  # of (E_a/b)^alpha and (b/E)^alpha, beyond which the cap of tau rules
-_POWER_MAX = float(np.exp(_LN_POWER_MAX))
+_LN_POWER_MAX = 40.0  # of (E_a/b)^alpha and (b/E)^alpha, beyond which the cap of tau rules
 _FIELD_FLOOR = 1e-3  # MV/cm; below it every class sits at the cap of tau
 _HISTORY_MIN = 1e-30  # a history that counts as none
 _HAZARD_MAX = 80.0  # h^beta beyond which exp(-h^beta) is nothing in float32
@@ -134,7 +133,9 @@ class GB2Kinetics(AbstractKinetics):
         # (E_a/E)^alpha as a product, so that each power is taken once per class and once per device; each factor is
         # kept finite, so that the cap's zero gradient never meets an infinity
         of_class = jnp.exp(jnp.minimum(self.alpha * jnp.log(activation), _LN_POWER_MAX))
-        of_field = jax.lax.optimization_barrier(jnp.minimum(power(self.b / magnitude, self.alpha), _POWER_MAX))
+        most = jnp.exp(jnp.minimum(_LN_POWER_MAX / self.alpha, _LN_POWER_MAX))
+        ratio = jnp.minimum(self.b / magnitude, most)
+        of_field = jax.lax.optimization_barrier(power(ratio, self.alpha))
         exponent = jnp.minimum(of_class * of_field, LN_TAU_MAX - jnp.log(self.tau0))
         rate = jnp.where(field == 0, 0.0, width) / self.tau0
         return jax.lax.optimization_barrier(rate * exponential(-exponent))
