@@ -24,7 +24,7 @@ def figure():
 
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2), layout="constrained")
     for name, values in (("0", seen.zero), ("1", seen.one)):
-        left.hist(1e3 * np.asarray(values), bins=60, label=f"stored {name}", alpha=0.8)
+        left.hist(1e3 * np.asarray(values), bins=np.linspace(100, 800, 141), label=f"stored {name}", alpha=0.8)
     left.set(xlabel="bit line [mV]", ylabel="cells", yscale="log", ylim=(0.5, None))
     left.legend(frameon=False)
     left.set_title(f"median window {1e3 * np.median(seen.windows):.0f} mV, worst {1e3 * np.min(seen.windows):.0f} mV")

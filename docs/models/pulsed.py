@@ -1,4 +1,4 @@
-"""Figure of the pulsed page: noisy ramps of CMO/HfOx, the steps of all models, and a train at once against single steps."""
+"""Figure of the pulsed page: noisy ramps of CMO/HfOx, steps of all models, a train at once against single steps."""
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def _ramps(device, axis):
     G_star = float(device.G_0 + device.g * pulsed_metrics(device).symmetry_point)
     axis.axhline(G_star, color="0.4", lw=0.8, ls="--")
     axis.text(158, G_star + 1, "symmetry point", fontsize=7, ha="right", color="0.3")
-    axis.set(xlabel="pulse (40 up, 40 down)", ylabel="conductance [uS]", title="CMO/HfOx, four cycles' noise")
+    axis.set(xlabel="pulse (40 up, 40 down)", ylabel="conductance [uS]", title="CMO/HfOx, four devices")
 
 
 def _distributions(device, axis):

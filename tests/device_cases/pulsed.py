@@ -13,9 +13,9 @@ from hfsim.devices.pulsed import (
     PiecewiseStep,
     PowerStep,
     ProportionalNoise,
-    Retention,
     SoftBounds,
     StepTable,
+    WeightDecay,
 )
 from tests.device_cases import Case
 
@@ -23,16 +23,16 @@ COMMON = {"dw_min": 0.1, "up_down": 0.1, "w_min": -1.0, "w_max": 1.2, "G_0": 50.
 READ = {"w_ref": 0.1, "sigma_write": 0.02}
 
 
-def retention():
-    return Retention(tau=100.0, w_0=-0.3, D=1e-4, E_a=0.6)
+def decay():
+    return WeightDecay(tau=100.0, w_0=-0.3, D=1e-4, E_a=0.6)
 
 
 MODELS = {
-    "constant_step": lambda: ConstantStep(**COMMON, noise=AdditiveNoise(0.5), retention=retention(), **READ),
+    "constant_step": lambda: ConstantStep(**COMMON, noise=AdditiveNoise(0.5), decay=decay(), **READ),
     "linear_step": lambda: LinearStep(
-        **COMMON, noise=ProportionalNoise(0.5), slope_up=0.4, slope_down=-0.2, retention=retention(), **READ
+        **COMMON, noise=ProportionalNoise(0.5), slope_up=0.4, slope_down=-0.2, decay=decay(), **READ
     ),
-    "soft_bounds": lambda: SoftBounds(**COMMON, noise=AdditiveNoise(0.8), retention=retention(), **READ),
+    "soft_bounds": lambda: SoftBounds(**COMMON, noise=AdditiveNoise(0.8), decay=decay(), **READ),
     "exponential_step": lambda: ExponentialStep(
         **COMMON,
         noise=CompoundNoise(0.5, 0.02, 0.05),
@@ -40,17 +40,17 @@ MODELS = {
         A_down=-0.4,
         gamma_up=1.5,
         gamma_down=0.8,
-        retention=retention(),
+        decay=decay(),
         **READ,
     ),
     "power_step": lambda: PowerStep(
-        **COMMON, noise=ProportionalNoise(0.5), gamma_up=1.4, gamma_down=0.7, retention=retention(), **READ
+        **COMMON, noise=ProportionalNoise(0.5), gamma_up=1.4, gamma_down=0.7, decay=decay(), **READ
     ),
     "piecewise_step": lambda: PiecewiseStep(
         **COMMON,
         noise=AdditiveNoise(0.5),
         table=StepTable([0.8, 1.2, 1.0, 0.5], [0.3, 0.9, 1.1, 1.4]),
-        retention=retention(),
+        decay=decay(),
         **READ,
     ),
 }

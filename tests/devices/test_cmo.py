@@ -10,13 +10,11 @@ import pytest
 import hfsim
 from hfsim.devices import Pulse, Transistor, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState, K, Q
-from hfsim.devices.memristor.series import SelectTransistor, SeriesResistance
+from hfsim.devices.memristor.series import NoSeries, SelectTransistor, SeriesResistance
 from hfsim.errors import InputError
 
 apply = jax.jit(lambda cell, state, pulse, kelvin: cell.apply(state, pulse, temperature=kelvin))
 point = jax.jit(lambda cell, state, V, kelvin: cell.operating_point(state, V, temperature=kelvin))
-
-NONE = SeriesResistance(R_set=0.0, R_reset=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +42,14 @@ def test_a_pulse_of_no_height_or_no_width_changes_nothing(cell, states):
     for pulse in (Pulse(0.0, 1e6), Pulse(1.35, 0.0), Pulse(-1.3, 0.0)):
         np.testing.assert_allclose(apply(cell, states, pulse, 300.0).log_C, states.log_C, rtol=1e-6)
     assert cell.wait(states, 3e8, 400.0) is states
+
+
+def test_no_resistance_is_none(cell, states):
+    zero = dataclasses.replace(cell, series=SeriesResistance(R_set=0.0, R_reset=0.0))
+    none = dataclasses.replace(cell, series=NoSeries())
+    for V in (1.35, -1.3):
+        a, b = (apply(c, states, Pulse(V, 1000.0), 300.0).log_C for c in (zero, none))
+        np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
 def test_polarity(cell, states):
@@ -97,7 +103,7 @@ def test_the_ambient_moves_with_the_temperature(cell, states):
 
 
 def test_transistor_and_cell_carry_one_current(one_transistor, states):
-    transistor, bare = one_transistor.series.transistor, dataclasses.replace(one_transistor, series=NONE)
+    transistor, bare = one_transistor.series.transistor, dataclasses.replace(one_transistor, series=NoSeries())
     for V in (1.35, -1.3):
         I, T, rate = point(one_transistor, states, V, 300.0)
 
@@ -121,7 +127,7 @@ def test_transistor_and_cell_carry_one_current(one_transistor, states):
 def test_a_wide_transistor_is_no_resistance(one_transistor, states):
     wide = dataclasses.replace(one_transistor.series.transistor, W=1000.0)
     series = dataclasses.replace(one_transistor.series, transistor=wide)
-    bare = dataclasses.replace(one_transistor, series=NONE)
+    bare = dataclasses.replace(one_transistor, series=NoSeries())
     for V in (1.35, -1.3):
         through = point(dataclasses.replace(one_transistor, series=series), states, V, 300.0)[0]
         np.testing.assert_allclose(through, point(bare, states, V, 300.0)[0], rtol=2e-3)

@@ -17,9 +17,9 @@ from hfsim.devices.pulsed import (
     PiecewiseStep,
     PowerStep,
     ProportionalNoise,
-    Retention,
     SoftBounds,
     StepTable,
+    WeightDecay,
     at_symmetry_point,
     fit_ramps,
     from_one_sided,
@@ -161,14 +161,14 @@ def test_the_reference_is_taken_off_the_weight_and_not_off_the_device():
 
 
 def test_rest_decays_and_diffuses_exactly_and_heat_hastens_it(key):
-    retention = Retention(tau=100.0, w_0=0.2, D=1e-4, E_a=0.6)
-    device = soft_bounds(retention=retention)
+    decay = WeightDecay(tau=100.0, w_0=0.2, D=1e-4, E_a=0.6)
+    device = soft_bounds(decay=decay)
     state = eqx.tree_at(lambda s: s.w, device.init((100_000,), key), jnp.full(100_000, 0.8))
     rested = device.wait(device.wait(state, 30.0), 50.0)
     mean, variance = 0.2 + 0.6 * np.exp(-0.8), 1e-4 * 100 * (1 - np.exp(-1.6))
     assert np.mean(rested.w) == pytest.approx(mean, abs=5 * (variance / 1e5) ** 0.5)
     assert np.var(rested.w) == pytest.approx(variance, rel=5 * (2 / 1e5) ** 0.5)
-    still = soft_bounds(retention=eqx.tree_at(lambda r: r.D, retention, jnp.float32(0.0)))
+    still = soft_bounds(decay=eqx.tree_at(lambda r: r.D, decay, jnp.float32(0.0)))
     alone = at(still, np.array(0.8))
     hot = still.wait(alone, 10.0, 350.0)
     faster = np.exp(0.6 / 8.617333262e-5 * (1 / 300 - 1 / 350))
@@ -289,7 +289,7 @@ def test_a_card_makes_a_population_that_takes_pulses(name, key):
     assert np.std(moved.w) > 0 and np.mean(moved.w) > np.mean(state.w)
     assert np.all(devices.conductance(moved) >= -1.0)
     rested = devices.wait(moved, 1e-3)
-    assert (device.retention is None) == bool(np.all(rested.w == moved.w))
+    assert (device.decay is None) == bool(np.all(rested.w == moved.w))
 
 
 def test_each_device_of_an_array_gets_its_own_reference(key):
@@ -324,7 +324,7 @@ def test_what_is_refused_says_why(key):
     assert "`SoftBounds.w_min` must lie in" in refusal(lambda: soft_bounds(w_min=0.5))
     assert "have the same number of nodes" in refusal(lambda: StepTable([1.0, 2.0], [1.0, 2.0, 3.0]))
     assert "`seconds` must be a finite time" in refusal(lambda: device.wait(state, -1.0))
-    restless = soft_bounds(retention=Retention(tau=1.0, w_0=0.0, D=1e-3, E_a=0.0))
+    restless = soft_bounds(decay=WeightDecay(tau=1.0, w_0=0.0, D=1e-3, E_a=0.0))
     assert "`key` must be given to `init`" in refusal(lambda: restless.wait(restless.init((2,)), 1.0))
     assert "must have one section of constant_step" in refusal(
         lambda: pulsed_device(hfsim.load_card("cea-leti-2025-hybrid"))

@@ -166,12 +166,12 @@ def test_pcm():
 
 def test_hfo2_bakes_have_one_activation_energy():
     # time to 4x R of HfO2 low-resistance states: 1.34e5 s at 200 C, 548 s at 250 C, 29 s at 300 C; Ea 1.98 eV.
-    # The line through ln t gives it; with it the outer bakes are one effective time to 4 %. The middle one is 2.4 times
+    # The line through ln t gives it; with it the outer bakes are one effective time to 6 %. The middle one is 2.4 times
     # shorter: the three points do not lie on a line (2.35 eV from 200 to 250 C, 1.52 eV from 250 to 300 C).
     T, t = np.array([473.15, 523.15, 573.15]), np.array([1.34e5, 548.0, 29.0])
     E = np.polyfit(1 / T, np.log(t), 1)[0] * BOLTZMANN
     assert E == pytest.approx(1.98, abs=0.01)
     effective = t * np.array([float(arrhenius_acceleration(E, kelvin, 473.15)) for kelvin in T])
     assert effective[0] == pytest.approx(1.34e5, rel=1e-6)
-    assert effective[2] / effective[0] == pytest.approx(1.0, abs=0.05)
+    assert effective[2] / effective[0] == pytest.approx(1.06, abs=0.01)
     assert effective[0] / effective[1] == pytest.approx(2.36, rel=0.03)

@@ -29,10 +29,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float, Key
 
 from hfsim.devices.interface import AbstractMemristor
-from hfsim.devices.memristor.series import AbstractSeries, SeriesResistance
+from hfsim.devices.memristor.series import AbstractSeries, NoSeries
 from hfsim.devices.pulse import Pulse, require_duration
 from hfsim.errors import InputError
 from hfsim.parameters import parameter
@@ -47,6 +48,7 @@ SLOPE_MAX = 200.0  # of ln rate against ln C; below 30 in the valid range
 C_TURN = 0.0465  # C [1/nm3] up to which G rises with C: from there on a falls faster than C grows
 REACH = 5.0  # of ln C, what all sub-steps together may move
 NEWTON_COLD, NEWTON_WARM = 4, 2
+_SOLVED = "solution of the loop"
 
 
 class CMOState(eqx.Module):
@@ -90,7 +92,7 @@ class CMOCell(AbstractMemristor):
     T_0: Float[Array, "..."] = parameter(unit="K", bounds=(200.0, 500.0), doc="ambient at hfsim's room temperature")
     C_init: Float[Array, "..."] = parameter(unit="1/nm3", bounds=(1e-4, 0.05), doc="vacancy density of fresh cells")
     V_read: Float[Array, "..."] = parameter(unit="V", bounds=(1e-3, 1.0), doc="read voltage")
-    series: AbstractSeries = SeriesResistance(R_set=0.0, R_reset=0.0)
+    series: AbstractSeries = NoSeries()
     substeps: int = eqx.field(static=True, default=6)
 
     def __check_init__(self):
@@ -104,7 +106,7 @@ class CMOCell(AbstractMemristor):
         return CMOState(jnp.broadcast_to(jnp.log(self.C_init), shape))
 
     def at_conductance(self, G: Float[Array, "*devices"] | float) -> CMOState:
-        """Cells that read `G` [uS], from 0.1 to the 93.7 at which G(C) of the published constants turns; differentiable.
+        """Cells that read `G` [uS], 0.1 to the 93.7 at which G(C) of the published constants turns; differentiable.
 
         A `G` outside gives the nearer end.
         """
@@ -130,7 +132,7 @@ class CMOCell(AbstractMemristor):
 
     def current(self, state: CMOState, voltage) -> Float[Array, "*devices"]:
         """Current [uA] at `voltage` [V] between the cell's own electrodes, at T_0; it changes nothing."""
-        return self.operating_point(state, voltage, SeriesResistance(R_set=0.0, R_reset=0.0))[0]
+        return self.operating_point(state, voltage, NoSeries())[0]
 
     def conductance(self, state: CMOState) -> Float[Array, "*devices"]:
         """I/V [uS] of the cell at the read voltage."""
@@ -187,7 +189,11 @@ class CMOCell(AbstractMemristor):
 
         x = self._solve(log_C, drive.series.guess(drive.V, up, jnp.exp(log_C), self.R_s), drive, NEWTON_COLD)
         parts = jnp.asarray(1 / np.arange(self.substeps, 0, -1), log_C.dtype)  # of the way that is left
-        after = jax.lax.scan(substep, (log_C, width, jnp.zeros_like(log_C), x), parts)[0][0]
+        # reverse mode computes a sub-step again from its start and its solutions of the loop: half the time of keeping all
+        step = jax.checkpoint(
+            substep, prevent_cse=False, policy=jax.checkpoint_policies.save_only_these_names(_SOLVED)
+        )
+        after = jax.lax.scan(step, (log_C, width, jnp.zeros_like(log_C), x), parts)[0][0]
         return CMOState(jnp.where(on, after, log_C))
 
     def wait(self, state: CMOState, seconds, temperature=ROOM_TEMPERATURE) -> CMOState:
@@ -236,24 +242,16 @@ class CMOCell(AbstractMemristor):
 
     def _solve(self, log_C, x, drive: "_Drive", steps: int):
         """The series element's unknown after `steps` of Newton from `x`; its derivative is the root's."""
-        limit = jax.lax.stop_gradient(drive.series.limit(drive.V, drive.up, self.R_s))
+        cell, log, held = jax.lax.stop_gradient((self, log_C, drive))
+        limit = held.series.limit(held.V, held.up, cell.R_s)
 
-        def newton(function, x):
-            def step(_, x):
-                value, slope = jax.jvp(function, (x,), (jnp.ones_like(x),))
-                return jnp.clip(x - value / jnp.where(slope > 0, slope, 1.0), 1e-12 * limit, limit)
-
-            return jax.lax.fori_loop(0, steps, step, x)
-
-        def residual(x):
-            return self._residual(log_C, x, drive)
-
-        def divide(linear, y):
-            slope = linear(jnp.ones_like(y))
-            return y / jnp.where(slope > 0, slope, 1.0)
+        def newton(_, x):
+            value, slope = jax.jvp(lambda x: cell._residual(log, x, held), (x,), (jnp.ones_like(x),))
+            return jnp.clip(x - value / jnp.where(slope > 0, slope, 1.0), 1e-12 * limit, limit)
 
         start = jax.lax.stop_gradient(jnp.broadcast_to(x, log_C.shape))
-        return jax.lax.custom_root(residual, start, newton, divide)
+        root = checkpoint_name(jax.lax.fori_loop(0, steps, newton, start), _SOLVED)
+        return _at_root(root, (self, log_C, drive))
 
     def _solved_rate(self, log_C, x, drive: "_Drive", steps: int):
         x = self._solve(log_C, x, drive, steps)
@@ -267,6 +265,25 @@ class _Drive(eqx.Module):
     up: Any
     ambient: Any
     series: AbstractSeries
+
+
+@jax.custom_jvp
+def _at_root(x, arguments):
+    """`x`, of which the arguments' derivative is that of the root of `_residual`: -(dr/darguments)/(dr/dx)."""
+    return x
+
+
+@_at_root.defjvp
+def _at_root_jvp(primals, tangents):
+    x, arguments = _at_root(*primals), primals[1]  # itself, so that higher derivatives are right too
+
+    def residual(x, arguments):
+        cell, log_C, drive = arguments
+        return cell._residual(log_C, x, drive)
+
+    moved = jax.jvp(lambda a: residual(x, a), (arguments,), (tangents[1],))[1]
+    slope = jax.jvp(lambda x: residual(x, arguments), (x,), (jnp.ones_like(x),))[1]
+    return x, -moved / jnp.where(slope > 0, slope, 1.0)
 
 
 @jax.custom_jvp

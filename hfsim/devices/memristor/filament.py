@@ -56,7 +56,7 @@ _KOHM = 1e-3  # uA kohm in V
 _LN_RATE_MIN = -60.0  # of rates in nm/ns: 1e-26
 _EXPONENT_MAX = 60.0  # of x/X_T and V/V_T
 _NU_MAX = 70.0  # of V_g/V_T
-_RELATIVE_MIN = -5.0  # of sigma_G z over the mean
+_RELATIVE_MIN = -10.0  # of sigma_G z over the mean
 _CLOSED = 1e-6  # nm; a smaller gap is none
 
 
@@ -139,7 +139,7 @@ class Filament(AbstractMemristor):
         u = jnp.where(moving, u, 1.0)
         share = _places(self.nodes, state.x.ndim)
         # SET starts from the gap that there is, RESET leaves one whose spread is drawn anew
-        start = jnp.where(setting, self._stretched(state), state.x)
+        start = jnp.where(setting, self._stretched(state), jnp.minimum(state.x, self.L_0))
         end = jnp.where(setting, 0.0, jnp.maximum(self.widest_gap(state.N), start))
 
         def narrowed(x):  # RESET takes width away as it opens

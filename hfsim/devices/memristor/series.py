@@ -3,6 +3,7 @@
 Each names one unknown x >= 0 of the loop and gives, for a line voltage V > 0, the voltage that it takes and the
 current: so that cell and element are solved together, in one unknown, whichever the element is.
 
+    nothing       x = I:            drop = 0,    I = x
     resistance    x = I:            drop = x R,  I = x
     transistor    x = its voltage:  drop = x,    I = I_DS(x)
 
@@ -12,6 +13,7 @@ node, at V - x, is then the source, and the gate must be high.
 """
 
 import abc
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -24,16 +26,29 @@ class AbstractSeries(PhysicalModel):
     """An element between the line's voltage and the cell's."""
 
     @abc.abstractmethod
-    def branch(self, x, V, up, temperature):
+    def branch(self, x, V, up, temperature) -> tuple[Any, Any]:
         """(drop [V], current [uA]) at unknown `x` for line voltage `V` [V] > 0 of polarity `up`, at ambient [K]."""
 
     @abc.abstractmethod
-    def limit(self, V, up, R_s):
+    def limit(self, V, up, R_s) -> Any:
         """The largest x that can be a solution, the cell being at least `R_s` [kohm]."""
 
     @abc.abstractmethod
-    def guess(self, V, up, C, R_s):
+    def guess(self, V, up, C, R_s) -> Any:
         """A first x; `C` [1/nm3] is the cell's vacancy density."""
+
+
+class NoSeries(AbstractSeries):
+    """Nothing: the whole voltage lies over the cell."""
+
+    def branch(self, x, V, up, temperature):
+        return 0.0, x
+
+    def limit(self, V, up, R_s):
+        return 1e3 * V / R_s
+
+    def guess(self, V, up, C, R_s):
+        return _first_current(V, C, R_s)
 
 
 class SeriesResistance(AbstractSeries):
@@ -52,16 +67,15 @@ class SeriesResistance(AbstractSeries):
         return 1e3 * V / (self._resistance(up) + R_s)
 
     def guess(self, V, up, C, R_s):
-        R = self._resistance(up) + R_s
-        return V / (1e-3 * R + 1 / (6e3 * C))  # about 100 uS at the symmetry point
+        return _first_current(V, C, self._resistance(up) + R_s)
 
 
 class SelectTransistor(AbstractSeries):
     """The n-channel select transistor of a 1T1R cell, its gate at one voltage for each polarity."""
 
+    transistor: Transistor
     V_G_set: Float[Array, "..."] = parameter(unit="V", bounds=(0.0, 10.0), doc="gate voltage under SET")
     V_G_reset: Float[Array, "..."] = parameter(unit="V", bounds=(0.0, 10.0), doc="gate voltage under RESET")
-    transistor: Transistor
 
     def branch(self, x, V, up, temperature):
         V_G = jnp.where(up, self.V_G_set, self.V_G_reset)
@@ -73,3 +87,8 @@ class SelectTransistor(AbstractSeries):
 
     def guess(self, V, up, C, R_s):
         return 0.1 * V
+
+
+def _first_current(V, C, R):
+    """A current [uA] to start from: R [kohm] in series with 100 uS at the symmetry point."""
+    return V / (1e-3 * R + 1 / (6e3 * C))

@@ -20,5 +20,5 @@ from hfsim.devices.pulsed.piecewise_step import PiecewiseStep as PiecewiseStep
 from hfsim.devices.pulsed.piecewise_step import StepTable as StepTable
 from hfsim.devices.pulsed.piecewise_step import fit_ramps as fit_ramps
 from hfsim.devices.pulsed.power_step import PowerStep as PowerStep
-from hfsim.devices.pulsed.retention import Retention as Retention
 from hfsim.devices.pulsed.soft_bounds import SoftBounds as SoftBounds
+from hfsim.devices.pulsed.weight_decay import WeightDecay as WeightDecay

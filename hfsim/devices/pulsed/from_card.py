@@ -10,8 +10,8 @@ from hfsim.devices.pulsed.linear_step import LinearStep
 from hfsim.devices.pulsed.noise import AbstractCycleNoise, AdditiveNoise, CompoundNoise, ProportionalNoise
 from hfsim.devices.pulsed.piecewise_step import PiecewiseStep, StepTable
 from hfsim.devices.pulsed.power_step import PowerStep
-from hfsim.devices.pulsed.retention import Retention
 from hfsim.devices.pulsed.soft_bounds import SoftBounds
+from hfsim.devices.pulsed.weight_decay import WeightDecay
 from hfsim.errors import InputError
 
 MODELS: dict[str, type[AbstractPulsedDevice]] = {
@@ -33,7 +33,7 @@ def pulsed_device(card: Card) -> AbstractPulsedDevice:
     """The pulsed device of a card.
 
     The card has one section of `MODELS`, one of `NOISES`, for a piecewise step a `step_table`, and where weights are
-    lost at rest a `retention`. The sections' spreads and `faults` make a population of it: see
+    lost at rest a `weight_decay`. The sections' spreads and `faults` make a population of it: see
     `hfsim.devices.variability`, with `pulsed_sections`.
 
     Raises:
@@ -41,8 +41,8 @@ def pulsed_device(card: Card) -> AbstractPulsedDevice:
     """
     sections = pulsed_sections(card)
     others: dict[str, Any] = {"noise": card.build(NOISES[sections["noise"]], sections["noise"])}
-    if "retention" in sections:
-        others["retention"] = card.build(Retention, "retention")
+    if "decay" in sections:
+        others["decay"] = card.build(WeightDecay, "weight_decay")
     if "table" in sections:
         others["table"] = card.build(StepTable, "step_table")
     return card.build(MODELS[sections[""]], sections[""], **others)
@@ -51,8 +51,8 @@ def pulsed_device(card: Card) -> AbstractPulsedDevice:
 def pulsed_sections(card: Card) -> dict[str, str]:
     """The card's section for each part of its pulsed device, by the part's place in it, "" being the device."""
     sections = {"": _only(card, MODELS), "noise": _only(card, NOISES)}
-    if "retention" in card.sections:
-        sections["retention"] = "retention"
+    if "weight_decay" in card.sections:
+        sections["decay"] = "weight_decay"
     if sections[""] == "piecewise_step":
         sections["table"] = "step_table"
     return sections

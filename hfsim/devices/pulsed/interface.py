@@ -36,7 +36,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from hfsim.devices.interface import AbstractMemristor
 from hfsim.devices.pulse import Pulse, require_duration
 from hfsim.devices.pulsed.noise import AbstractCycleNoise
-from hfsim.devices.pulsed.retention import Retention
+from hfsim.devices.pulsed.weight_decay import WeightDecay
 from hfsim.devices.train import checkpointed_scan
 from hfsim.draws import address, normal, require_key, stream
 from hfsim.errors import InputError
@@ -80,7 +80,7 @@ class AbstractPulsedDevice(AbstractMemristor):
     sigma_write: Float[Array, "..."] = parameter(
         unit="1", bounds=(0.0, 10.0), doc="standard deviation of the write noise", default=0.0
     )
-    retention: Retention | None = None
+    decay: WeightDecay | None = None
 
     def __check_init__(self):
         if isinstance(self.w_min, Tracer) or isinstance(self.w_max, Tracer):
@@ -175,16 +175,16 @@ class AbstractPulsedDevice(AbstractMemristor):
         return self._written(state, jnp.where(number > limit, jnp.nan, w), counts != 0, key)
 
     def wait(self, state: PulsedState, seconds, temperature=ROOM_TEMPERATURE) -> PulsedState:
-        """State after `seconds` [s] at rest at `temperature` [K]; with no `retention` nothing happens at rest.
+        """State after `seconds` [s] at rest at `temperature` [K]; with no `decay` nothing happens at rest.
 
         Raises:
             InputError: a duration that is none, or diffusion in a state that was made without a key.
         """
         require_duration(seconds)
-        if self.retention is None:
+        if self.decay is None:
             return state
-        w, deviation = self.retention.age(state.w, seconds, temperature)
-        D = self.retention.D
+        w, deviation = self.decay.age(state.w, seconds, temperature)
+        D = self.decay.D
         if state.key is not None:
             key = address(stream(state.key, "diffusion"), state.waits)
             w = w + deviation * drawn(key, state.w.shape, state.w.dtype)

@@ -45,6 +45,7 @@ class LinearSpread(PhysicalModel):
 class CMORetention(AbstractRetention):
     """CMO/HfOx devices after write-verify programming."""
 
+    programming: LinearSpread
     drift: Float[Array, "..."] = parameter(unit="uS", bounds=(-10.0, 10.0), doc="shift of the mean per e-fold of time")
     sigma_0: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 20.0), doc="standard deviation at t_0")
     sigma_1: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 5.0), doc="its growth per e-fold of time")
@@ -53,7 +54,6 @@ class CMORetention(AbstractRetention):
     K_read: Float[Array, "..."] = parameter(unit="uS", bounds=(0.0, 10.0), doc="read noise per decade of conductance")
     read_factor: Float[Array, "..."] = parameter(unit="1", bounds=(0.0, 10.0), doc="factor on the read noise")
     t_read: Float[Array, "..."] = parameter(unit="ns", bounds=(1.0, 1e9), doc="duration of a read", logarithmic=True)
-    programming: LinearSpread
     window: Window | None = None
 
     def __check_init__(self):

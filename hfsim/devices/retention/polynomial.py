@@ -4,13 +4,13 @@
 
 Wan et al., Nature 608, 504 (2022): 1 s, 1 day and 2 days, as fitted in the analog hardware kit's
 `ReRamWan2022NoiseModel` or, at 1 s, by a cubic; Milo et al., IEEE Trans. Electron Devices 68, 3832 (2021) for HfO2:
-one straight line. sigma holds the spread
-about the *target*, programming included; the mean stays.
+one straight line. sigma is the spread about the *target*, programming included; the mean stays.
 
 Between two times the variance is interpolated linearly in ln t; before the first and after the last it rests (nothing
 is extrapolated). As a trajectory: where the variance grows, Brownian motion in ln t adds what is missing. Where it
-shrinks (a fit below its neighbour: Wan's levels of 3 to 13 uS lose up to 2 % from 1 to 2 days) no motion can take it away, and each
-device's deviation is scaled down, with nothing drawn. Either way every marginal is the published one at each t_i.
+shrinks (a fit below its neighbour: Wan's levels of 3 to 13 uS lose up to 2 % from 1 to 2 days) no motion can take it
+away, and each device's deviation is scaled down, with nothing drawn. Either way every marginal is the published one at
+each t_i.
 """
 
 from itertools import pairwise

@@ -15,7 +15,7 @@ from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
 
 
-class Retention(PhysicalModel):
+class WeightDecay(PhysicalModel):
     """How a weight is lost at rest."""
 
     tau: Float[Array, "..."] = parameter(
