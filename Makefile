@@ -18,8 +18,8 @@ help: ## list the targets
 demo: $(STAMP) ## train a network on the simulated chip and print where its report is
 	@$(BIN)/python -m training $(ARGS)
 
-test: $(STAMP) ## run the tests; ARGS="-k transfer -x" goes to pytest
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP) ## run the tests on all cores; ARGS="-k transfer -x" goes to pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(STAMP) ## check style, format and types
 	@$(BIN)/python -m ruff check .

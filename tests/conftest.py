@@ -1,9 +1,14 @@
 """Shared fixtures: float64 where a test asks for it, the project's card, typed keys."""
 
+import hypothesis
 import jax
 import pytest
 
 import hfsim
+
+# the first example compiles: no deadline for one example
+hypothesis.settings.register_profile("compiled", deadline=None)
+hypothesis.settings.load_profile("compiled")
 
 
 @pytest.fixture

@@ -12,7 +12,13 @@ from pathlib import Path
 import matplotlib
 
 FOLDER = Path(__file__).parent
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "figure.dpi": 130, "lines.linewidth": 1.4}
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 130,
+    "lines.linewidth": 1.4,
+}
 
 
 def names() -> list[str]:

@@ -27,7 +27,9 @@ def figure():
         cycles = np.geomspace(1, 1e10, 31)
         _, seen = endurance(device, pulse, cycles, key=jax.random.key(0), temperature=temperature)
         left.semilogx(cycles, seen.switched, label=f"{temperature:.0f} K")
-    left.set(xlabel="cycles of 3 V, 2 us", ylabel="switched by PUND [uC/cm2]", title="wake-up and fatigue", ylim=(0, None))
+    left.set(
+        xlabel="cycles of 3 V, 2 us", ylabel="switched by PUND [uC/cm2]", title="wake-up and fatigue", ylim=(0, None)
+    )
     left.legend(frameon=False)
 
     woken = dataclasses.replace(

@@ -26,6 +26,8 @@ def figure():
     }
     for name, (time, volts, colour) in uses.items():
         axis.plot(time, volts, "o", color=colour, markersize=4)
-        axis.annotate(name, (time, volts), xytext=(-6, 5), textcoords="offset points", ha="right", color=colour, fontsize=8)
+        axis.annotate(
+            name, (time, volts), xytext=(-6, 5), textcoords="offset points", ha="right", color=colour, fontsize=8
+        )
     axis.set(xscale="log", xlabel="total time under voltage [s]", ylabel="voltage on 10 nm [V]")
     return fig

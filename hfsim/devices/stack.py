@@ -172,7 +172,8 @@ class HfO2Stack(AbstractDevice):
 
     def forming_probability(self, state: StackState) -> Float[Array, "*devices"]:
         """Share of devices with this history that have formed; differentiable in everything they went through."""
-        return self.capacitor.ageing.breakdown.probability(state.fecap.wear.damage.total.value)
+        ageing: Any = self.capacitor.ageing
+        return ageing.breakdown.probability(state.fecap.wear.damage.total.value)
 
     def polarisation(self, state: StackState, *, throw: bool = True) -> Reading:
         """P [uC/cm2] of unformed devices.

@@ -76,4 +76,4 @@ def triangle(amplitude, period, *, steps: int = 400, cycles: int = 1) -> Wavefor
     ends = np.concatenate([a + (b - a) * share for a, b in zip(corner[:-1], corner[1:], strict=True)])
     middles = np.concatenate([a + (b - a) * (share - 0.5 / quarters) for a, b in zip(corner, corner[1:], strict=False)])
     width = jnp.full(ends.size, 1 / steps) * period
-    return Waveform(Pulse(middles * amplitude, width), jnp.cumsum(width), ends * jnp.asarray(amplitude))
+    return Waveform(Pulse(jnp.asarray(middles) * amplitude, width), jnp.cumsum(width), jnp.asarray(ends) * amplitude)

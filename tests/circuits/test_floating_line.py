@@ -130,9 +130,9 @@ def test_mirrored_drive_and_state_mirror_the_line(capacitor, line):
 
 
 @pytest.mark.parametrize(("mechanism", "bound"), [("saturation", 2e-3), ("starvation", 7e-3)])
-def test_32_steps_are_within_the_stated_error(card, mechanism, bound, x64):
-    # The transfer line's eight codes at 3.5 V, 10 us, against 512 steps. Measured at 32 steps: 1.7 mV, and 6.4 mV
-    # where the rising line starves the field; implicit steps are of first order, so that twice as many halve it.
+def test_16_steps_are_within_the_stated_error(card, mechanism, bound, x64):
+    # The transfer line's eight codes at 3.5 V, 10 us, against 512 steps. Measured at 16 steps: 0.1 mV, and 0.9 mV
+    # where the rising line starves the field; the implicit midpoint is of second order, so that twice as many quarter it.
     transfer = transfer_line(card, mechanism)
 
     @jax.jit
@@ -144,8 +144,8 @@ def test_32_steps_are_within_the_stated_error(card, mechanism, bound, x64):
 
     reference = with_steps(512)
     errors = [float(jnp.abs(with_steps(steps) - reference).max()) for steps in (16, 32)]
-    assert errors[1] < bound
-    assert errors[0] / errors[1] == pytest.approx(2.0, abs=0.3)
+    assert errors[0] < bound
+    assert 3.0 < errors[0] / errors[1] < 6.0  # measured 4.7 and 4.1
 
 
 # ------------------------------------------------------------------------------------------- populations

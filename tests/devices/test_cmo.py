@@ -182,6 +182,15 @@ def test_the_gradient_of_a_train_reaches_its_pulses(cell, x64):
             assert float(slopes[which][n]) == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_the_second_derivative(cell, x64):
+    # the solved current carries derivatives of any order: d2 G/dV2 through one pulse, against differences of d G/dV
+    double = jax.tree.map(lambda x: jnp.asarray(x, jnp.float64), cell)
+    start = CMOState(jnp.log(jnp.array(0.012)))
+    slope = jax.grad(lambda V: double.apply(start, Pulse(V, 1000.0)).log_C)
+    at, expected = jax.jit(jax.grad(slope))(1.35), jax.jit(lambda h: (slope(1.35 + h) - slope(1.35 - h)) / (2 * h))
+    assert float(at) == pytest.approx(float(expected(1e-5)), rel=1e-5)
+
+
 def test_what_is_refused(card, cell):
     with pytest.raises(InputError, match="substeps"):
         card.build(CMOCell, "cell", substeps=0)

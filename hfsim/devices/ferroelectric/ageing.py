@@ -166,7 +166,7 @@ class Ageing(PhysicalModel):
         traps, damage = wear.traps, wear.damage
         if self.imprint is not None:
             traps = self.imprint.relax(traps, level, seconds, temperature)
-        if self.breakdown is not None:
+        if self.breakdown is not None and damage is not None:
             more = self.breakdown.damage(field, NANOSECONDS * seconds, area, temperature)
             damage = Damage(damage.total.add(jnp.broadcast_to(more, damage.threshold.shape)), damage.threshold)
         return Wear(wear.cycles.add(0.25 * turned), traps, damage)

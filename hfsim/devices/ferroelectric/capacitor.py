@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from hfsim.devices.ferroelectric.ageing import Ageing, Wear
+from hfsim.devices.ferroelectric.ageing import Ageing
 from hfsim.devices.ferroelectric.kinetics import AbstractKinetics
 from hfsim.devices.ferroelectric.leakage import AbstractLeakage
 from hfsim.devices.ferroelectric.surroundings import InterfaceLayer, SeriesResistance
@@ -49,12 +49,13 @@ class FerroelectricState(eqx.Module):
     """State of FeCAPs of some shape.
 
     `film` is the kinetics' own state; `voltage` is what lies over the film, kept where a series resistance lets it
-    lag behind the pulse; `wear` the history of ageing. The last two are None where the capacitor has no such part.
+    lag behind the pulse; `wear` the history of ageing (`Wear`). The last two are None where the capacitor has no such
+    part.
     """
 
     film: Any
     voltage: Float[Array, "*devices"] | None
-    wear: Wear | None
+    wear: Any
 
 
 class FerroelectricCapacitor(AbstractDevice):
@@ -140,6 +141,7 @@ class FerroelectricCapacitor(AbstractDevice):
         `key` is needed by kinetics with random domains and by ageing with breakdown.
         """
         dtype = jnp.result_type(self.P_r)
+        up = jnp.asarray(up, dtype)
         film = self.kinetics.init(shape, up, None if key is None else stream(require_key(key), "domains"))
         voltage = None if self.series is None else jnp.zeros(shape, dtype)
         return FerroelectricState(film, voltage, None if self.ageing is None else self.ageing.init(shape, key, dtype))

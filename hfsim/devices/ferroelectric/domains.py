@@ -52,7 +52,7 @@ class GB2Domains(AbstractKinetics):
     """`domains` stochastic domains of equal weight."""
 
     ensemble: GB2Kinetics
-    estimator: AbstractEstimator = StraightThrough(0.3)
+    estimator: AbstractEstimator = eqx.field(default_factory=lambda: StraightThrough(0.3))  # pyright: ignore[reportArgumentType]
     domains: int = eqx.field(static=True, default=256)
 
     def __check_init__(self):

@@ -192,7 +192,7 @@ def pund(
     for number, sign in enumerate((-1.0, 1.0, 1.0, -1.0, -1.0)):
         at_start = capacitor.charge(before)
         after, leaked = capacitor.respond(before, Pulse(sign * amplitude, width), temperature=temperature)
-        after, more = capacitor.respond(after, Pulse(0.0, rest), temperature=temperature)
+        after, more = capacitor.respond(after, Pulse(0.0 * amplitude, rest), temperature=temperature)
         if number:
             charges.append(capacitor.charge(after) - at_start + leaked + more)
         before = after

@@ -189,10 +189,8 @@ class CMOCell(AbstractMemristor):
 
         x = self._solve(log_C, drive.series.guess(drive.V, up, jnp.exp(log_C), self.R_s), drive, NEWTON_COLD)
         parts = jnp.asarray(1 / np.arange(self.substeps, 0, -1), log_C.dtype)  # of the way that is left
-        # reverse mode computes a sub-step again from its start and its solutions of the loop: half the time of keeping all
-        step = jax.checkpoint(
-            substep, prevent_cse=False, policy=jax.checkpoint_policies.save_only_these_names(_SOLVED)
-        )
+        # reverse mode computes a sub-step again from its start and its solutions of the loop: faster than keeping all
+        step = jax.checkpoint(substep, prevent_cse=False, policy=jax.checkpoint_policies.save_only_these_names(_SOLVED))
         after = jax.lax.scan(step, (log_C, width, jnp.zeros_like(log_C), x), parts)[0][0]
         return CMOState(jnp.where(on, after, log_C))
 
