@@ -6,8 +6,8 @@ two split off the binary exponent of the number and evaluate one polynomial (Che
 `jnp.exp(y * jnp.log(x))` on a CPU. In float64 they are that expression. Their derivatives are the exact rules, in
 both modes.
 
-The polynomial costs so little that XLA computes it again wherever its result is used; an optimisation barrier
-around the result keeps it at one evaluation.
+The polynomials cost so little that XLA computes them again wherever their result is used; optimisation barriers around
+the results keep it at one evaluation (here in the derivatives; where it matters, by the caller).
 """
 
 import jax
@@ -55,8 +55,10 @@ def power(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]
 @power.defjvp
 def _power_jvp(primals, tangents):
     (x, y), (x_dot, y_dot) = primals, tangents
-    value = power(x, y)
-    return value, value * (y * x_dot / x + jnp.log(x) * y_dot)
+    value = lax.optimization_barrier(power(x, y))
+    log = _log2(x) * np.float32(np.log(2)) if value.dtype == jnp.float32 else jnp.log(x)
+    by_x, by_y = lax.optimization_barrier((value * y / x, value * log))
+    return value, by_x * x_dot + by_y * y_dot
 
 
 @jax.custom_jvp
@@ -69,14 +71,20 @@ def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @exponential.defjvp
 def _exponential_jvp(primals, tangents):
-    value = exponential(primals[0])
+    value = lax.optimization_barrier(exponential(primals[0]))
     return value, value * tangents[0]
 
 
-def switched(exponent: Float[Array, "..."]) -> Float[Array, "..."]:
+@jax.custom_jvp
+def switched(x: Float[Array, "..."]) -> Float[Array, "..."]:
     """1 - e^-x of numbers >= 0, without cancellation: its series below 0.25."""
-    x = exponent
     series = x * (1 - x * (0.5 - x * (1 / 6 - x * (1 / 24 - x * (1 / 120 - x / 720)))))
     if jnp.result_type(x) != jnp.float32:
         return -jnp.expm1(-x)
     return jnp.where(x < 0.25, series, 1 - exponential(-x))
+
+
+@switched.defjvp
+def _switched_jvp(primals, tangents):
+    value = lax.optimization_barrier(switched(primals[0]))
+    return value, (1 - value) * tangents[0]

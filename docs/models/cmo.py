@@ -19,7 +19,7 @@ def figure():
     resistance = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
     gate = card.build(SelectTransistor, "gate", transistor=card.build(Transistor, "transistor"))
     transistor = card.build(CMOCell, "cell", series=gate)
-    names = {"hrs": "HRS", "symmetry_point": "symmetry point", "lrs": "LRS"}
+    names = {"hrs": "HRS", "symmetry_point": "SP", "lrs": "LRS"}
     C = [card.quantity("states", name, "1/nm3") for name in names]
 
     drawing, axes = plt.subplots(1, 3, figsize=(10.5, 3.3), layout="constrained")
@@ -38,9 +38,8 @@ def currents(axis, cell, C, names):
         I, T, _ = run(jnp.log(density))
         line = axis.plot(V, np.maximum(np.abs(I), 1e-3), label=f"{name} ({float(T[-1]):.0f} K)")[0]
         axis.plot([0.2], [np.abs(np.interp(0.2, V, I))], "o", color=line.get_color(), ms=4)
-    axis.set(
-        xlabel="voltage over cell and series resistance (V)", ylabel="|current| (uA)", yscale="log", ylim=(0.5, 800)
-    )
+    axis.set(xlabel="voltage over cell and series resistance (V)", ylabel="|current| (uA)")
+    axis.set(yscale="log", ylim=(0.02, 800))
     axis.legend(frameon=False, fontsize=7, loc="lower left", title="T at 1.35 V", title_fontsize=7)
 
 

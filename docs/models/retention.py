@@ -39,9 +39,10 @@ def over_time(model, level, devices, times):
 def trajectories(axis, model):
     times = np.geomspace(1e-6, 10 * YEAR, 200)
     G, mean, sigma = over_time(model, 50.0, 12, times)
+    mean, sigma = mean.mean(1), sigma[:, 0]
     axis.semilogx(times, G, lw=0.7, alpha=0.8)
-    axis.semilogx(times, mean[:, 0], "k")
-    axis.fill_between(times, mean[:, 0] - sigma[:, 0], mean[:, 0] + sigma[:, 0], color="0.85", zorder=0)
+    axis.semilogx(times, mean, "k")
+    axis.fill_between(times, mean - sigma, mean + sigma, color="0.85", zorder=0)
     axis.axvline(1.0, color="0.6", lw=0.8, ls=":")
     axis.text(0.6, 46.6, "published law\nfrom 1 s on", fontsize=7, ha="right", va="bottom")
     axis.set(

@@ -132,7 +132,7 @@ def test_mirrored_drive_and_state_mirror_the_line(capacitor, line):
 @pytest.mark.parametrize(("mechanism", "bound"), [("saturation", 2e-3), ("starvation", 7e-3)])
 def test_16_steps_are_within_the_stated_error(card, mechanism, bound, x64):
     # The transfer line's eight codes at 3.5 V, 10 us, against 512 steps. Measured at 16 steps: 0.1 mV, and 0.9 mV
-    # where the rising line starves the field; the implicit midpoint is of second order, so that twice as many quarter it.
+    # where the rising line starves the field; the implicit midpoint is of second order: twice as many quarter it.
     transfer = transfer_line(card, mechanism)
 
     @jax.jit

@@ -176,7 +176,8 @@ class GB2Kinetics(AbstractKinetics):
         after = self.grown(before, progress)
         flipped = jax.lax.optimization_barrier(opposed * switched(self.hazard(after) - self.hazard(before)))
         rested = jnp.maximum(jnp.where(upwards, state.history_up, state.history_down) - progress, 0.0)
-        joined = jax.lax.optimization_barrier(rested * (aligned / jnp.maximum(aligned + flipped, _MEMBERS_MIN)))
+        inverse = jax.lax.optimization_barrier(jnp.reciprocal(jnp.maximum(aligned + flipped, _MEMBERS_MIN)))
+        joined = jax.lax.optimization_barrier(rested * (aligned * inverse))
         return GB2State(
             up=jnp.where(upwards, state.up + flipped, state.up - flipped),
             history_up=jnp.where(upwards, joined, after),
