@@ -10,6 +10,7 @@ from hfsim.devices.memristor.jart import JartState as JartState
 from hfsim.devices.memristor.jart import JartTrace as JartTrace
 from hfsim.devices.memristor.jart import JartVCM as JartVCM
 from hfsim.devices.memristor.series import AbstractSeries as AbstractSeries
+from hfsim.devices.memristor.series import NoSeries as NoSeries
 from hfsim.devices.memristor.series import SelectTransistor as SelectTransistor
 from hfsim.devices.memristor.series import SeriesResistance as SeriesResistance
 from hfsim.devices.memristor.stanford import Stanford as Stanford
