@@ -17,7 +17,7 @@ from hfsim.devices import BuiltInSpread, FerroelectricCapacitor, Pulse, apply_tr
 
 NODES, TILE, TILES, PULSES = 32, 64, 64, 256
 BAR_PLAIN, BAR_BUILT_IN, BAR_READ, BAR_GRADIENT = 15e6, 8e6, 50e-3, 5.0
-CELLS, STEPS = 16_384, 5
+CELLS, STEPS = 16_384, 8
 
 
 def _capacitor(built_in: bool, nodes: int = NODES) -> FerroelectricCapacitor:
