@@ -42,14 +42,24 @@ def _final(capacitor, thickness, pulses):
     return device.polarisation(apply_train(device, state, pulses)[0]) / device.P_r
 
 
-def _error(built_in: bool) -> float:
-    """Largest difference from 2,048 nodes in double precision over one tile, of 2 P_r."""
-    pulses, thickness = _pulses(), _thicknesses()[0, :16]
-    coarse = np.asarray(jax.jit(lambda t: _final(_capacitor(built_in), t, pulses))(thickness))
+def _error(built_in: bool) -> str:
+    """Difference from 2,048 nodes in double precision after each pulse of the train: rms and largest, of 2 P_r."""
+    thickness = _thicknesses()[0, :16]
+
+    def trace(nodes, dtype):
+        device = dataclasses.replace(_capacitor(built_in, nodes), t=thickness.astype(dtype))
+        pulses = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), dtype), _pulses())
+
+        def run(device):
+            record = lambda s, p: device.polarisation(s) / device.P_r  # noqa: E731
+            return apply_train(device, device.init(thickness.shape), pulses, record=record)[1]
+
+        return np.asarray(jax.jit(run)(device))
+
+    coarse = trace(NODES, np.float32)
     with jax.enable_x64(True):
-        fine = _capacitor(built_in, 2048)
-        dense = jax.jit(lambda t: _final(fine, t, Pulse(*map(np.float64, (pulses.voltage, pulses.width)))))
-        return float(np.abs(coarse - np.asarray(dense(thickness.astype(np.float64)))).max() / 2)
+        difference = np.abs(coarse - trace(2048, np.float64)) / 2
+    return f"{np.sqrt(np.mean(difference**2)):.2%} rms, {difference.max():.1%} at most, of 2 P_r"
 
 
 def _ensemble(built_in: bool, bar: float) -> Row:
@@ -58,8 +68,7 @@ def _ensemble(built_in: bool, bar: float) -> Row:
     thickness = _thicknesses()
     seconds = best_seconds(lambda: run(thickness)) / (TILES * TILE * PULSES)
     kind = "with a built-in field per node" if built_in else "one field per device"
-    speed, error = f"{1e-6 / seconds:.1f} M/s", f"{_error(built_in):.2%} of 2 P_r"
-    case = f"GB2, {NODES} nodes, {kind}: a device-pulse ({speed}), error {error}"
+    case = f"GB2, {NODES} nodes, {kind}: a device-pulse ({1e-6 / seconds:.1f} M/s), error {_error(built_in)}"
     return Row(case, seconds, "the bar", 1 / bar, 1 / bar / seconds, f"at least {bar:g} a second", seconds * bar <= 1)
 
 
