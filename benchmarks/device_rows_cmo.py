@@ -16,7 +16,7 @@ import hfsim
 from benchmarks.measure import Row, best_seconds
 from hfsim.devices import Pulse, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState
-from hfsim.devices.memristor.series import SeriesResistance
+from hfsim.devices.memristor.series import SelectResistance
 
 DEVICES, PULSES = 1024, 1024  # an array that fits a core's cache; larger ones run in tiles of it
 FEW = 256
@@ -64,7 +64,7 @@ def _worst_error(cell: CMOCell) -> tuple[float, float]:
 def rows() -> list[Row]:
     """Pulses, their error, and the gradient of a train's end with respect to every parameter and amplitude."""
     card = hfsim.load_card("cmo-hfox-2025")
-    cell = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    cell = card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
     state = CMOState(jnp.log(jnp.linspace(0.007, 0.0377, DEVICES)))
 
     def train(cell, V, state):

@@ -31,11 +31,13 @@ def check_parameter_gradients(
     tolerance: float = 1e-4,
     step: float = 1e-5,
     insensitive: tuple[str, ...] = (),
+    implicit: tuple[str, ...] = (),
 ) -> list[jax.Array]:
     """Assert that d scalar(model)/d parameter is right for each parameter, in a random direction of its entries.
 
     `insensitive` names the parameters that must have a zero gradient; any other zero is a failure, so that no
-    gradient is silently missing. Returns the gradients, in the order of `parameters`.
+    gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. Returns the
+    gradients, in the order of `parameters`.
     """
     names = [name for name, _, _ in parameters(model)]
     values = [value for _, _, value in parameters(model)]
@@ -52,6 +54,9 @@ def check_parameter_gradients(
     gradients = jax.jit(jax.grad(at))(values)
     rng = np.random.default_rng(0)
     for index, name in enumerate(names):
+        if name in implicit:
+            assert np.all(np.isfinite(gradients[index])) and np.any(gradients[index] != 0), name
+            continue
         direction = rng.choice([-1.0, 1.0], size=values[index].shape) * np.maximum(np.abs(values[index]), 1e-2)
 
         def moved(factor, index=index, direction=direction):

@@ -8,7 +8,7 @@ import numpy as np
 import hfsim
 from hfsim.devices import Pulse, Transistor, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState
-from hfsim.devices.memristor.series import SelectTransistor, SeriesResistance
+from hfsim.devices.memristor.series import SelectResistance, SelectTransistor
 
 # printed in the notes on the article, from HRS and then from 88 uS
 RISE, FALL = {10: 45.9, 20: 69.0, 40: 84.0, 60: 88.0}, {3: 68.9, 10: 48.0, 20: 38.6, 60: 28.0}
@@ -16,7 +16,7 @@ RISE, FALL = {10: 45.9, 20: 69.0, 40: 84.0, 60: 88.0}, {3: 68.9, 10: 48.0, 20: 3
 
 def figure():
     card = hfsim.load_card("cmo-hfox-2025")
-    resistance = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    resistance = card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
     gate = card.build(SelectTransistor, "gate", transistor=card.build(Transistor, "transistor"))
     transistor = card.build(CMOCell, "cell", series=gate)
     names = {"hrs": "HRS", "symmetry_point": "SP", "lrs": "LRS"}

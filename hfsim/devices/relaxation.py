@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from hfsim.compensated import Compensated
 from hfsim.draws import address, normal
 from hfsim.units import BOLTZMANN, ROOM_TEMPERATURE
 
@@ -38,11 +39,9 @@ class Clock(eqx.Module):
         return cls(zero, zero)
 
     def advance(self, seconds: Float[Array, ""]) -> "Clock":
-        """The clock after `seconds` more (two-sum of Knuth)."""
-        increment = seconds + self.remainder
-        total = self.seconds + increment
-        kept = total - self.seconds
-        return Clock(total, (self.seconds - (total - kept)) + (increment - kept))
+        """The clock after `seconds` more."""
+        total = Compensated(self.seconds, self.remainder).add(seconds)
+        return Clock(total.value, total.remainder)
 
 
 def arrhenius_acceleration(activation_energy, temperature, reference=ROOM_TEMPERATURE):

@@ -19,8 +19,11 @@ class Case(NamedTuple):
     `model` builds it in the default precision. `scalar` maps the model to a number of order 1: a short life of the
     device (pulses of both signs, a wait, a read), smooth where the model is. `insensitive` names the parameters that
     the number rightly ignores; `tolerance` is the relative error of gradients against differences; `float32` the
-    relative difference of the number between the precisions; `step` that of the differences.
-    `corners_of` limits the corner test to these parameters (default: all).
+    relative difference of the number between the precisions; `step` that of the differences; `vmap`
+    the relative difference of a population from its members (more where draws are made in float32).
+    `implicit` names parameters whose gradient is that of a distribution and not of its sampled path (gamma variables
+    drawn by rejection, the derivative of a Brownian path in time): it must be finite and not zero, and is compared
+    with its own reference elsewhere. `corners_of` limits the corner test to these parameters (default: all).
     """
 
     name: str
@@ -30,6 +33,8 @@ class Case(NamedTuple):
     tolerance: float = 1e-4
     float32: float = 1e-4
     step: float = 1e-5
+    implicit: tuple[str, ...] = ()
+    vmap: float = 1e-9
     corners_of: tuple[str, ...] | None = None
 
 

@@ -8,14 +8,14 @@ import jax.numpy as jnp
 import hfsim
 from hfsim.devices import Pulse, Transistor, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState
-from hfsim.devices.memristor.series import SelectTransistor, SeriesResistance
+from hfsim.devices.memristor.series import SelectResistance, SelectTransistor
 from hfsim.devices.retention import CMORetention, RelaxingMemristor
 from tests.device_cases import Case
 
 
 def with_resistance():
     card = hfsim.load_card("cmo-hfox-2025")
-    cell = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    cell = card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
     return dataclasses.replace(cell, a_min=3.2)  # so that the denser of the two cells is beyond the kink of a(C)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import hfsim
 from hfsim.devices import (
     BuiltInSpread,
+    GB2Domains,
     InterfaceLayer,
     Pulse,
     SeriesResistance,
@@ -16,6 +17,7 @@ from hfsim.devices import (
     ferroelectric_capacitor,
 )
 from hfsim.devices.ferroelectric.leakage import OhmicLeakage
+from hfsim.estimators import Soft
 from tests.device_cases import Case
 
 
@@ -31,6 +33,12 @@ def spread_capacitor():
     return dataclasses.replace(
         capacitor, kinetics=dataclasses.replace(capacitor.kinetics, built_in=BuiltInSpread(0.3), nodes=64)
     )
+
+
+def domains_capacitor():
+    """The same of stochastic domains, softened, so that differences along the path are smooth."""
+    capacitor = gb2_capacitor()
+    return dataclasses.replace(capacitor, kinetics=GB2Domains(capacitor.kinetics, Soft(0.5), domains=48))
 
 
 def surrounded_capacitor():
@@ -68,6 +76,12 @@ def life(capacitor):
     return charge / 71.1 + capacitor.polarisation(state) / 20.0 + jnp.log(capacitor.capacitance) / 10
 
 
+def one_pulse(capacitor):
+    """Shares of 48 domains after one pulse; of later ones the order of flips has kinks."""
+    state = capacitor.apply(capacitor.init((), jax.random.key(0)), Pulse(1.3, 100.0), temperature=330.0)
+    return capacitor.charge(state, 0.5) / 71.1
+
+
 def surrounded_life(capacitor):
     """Two short pulses and the charge left on the electrode; one loop, so that it compiles once."""
     train = Pulse(jnp.array([1.8, -1.2]), jnp.array([40.0, 20.0]))
@@ -90,6 +104,14 @@ SURE = ("P_r_spread",)  # a spread between devices, which one device does not sh
 CASES = [
     Case("gb2", gb2_capacitor, life, insensitive=SURE, tolerance=3e-4),
     Case("gb2_built_in", spread_capacitor, life, insensitive=SURE, tolerance=1e-3),
+    Case(
+        "gb2_domains",
+        domains_capacitor,
+        one_pulse,
+        insensitive=SURE,
+        implicit=("kinetics.ensemble.p", "kinetics.ensemble.q"),
+        vmap=1e-6,
+    ),
     Case("gb2_surrounded", surrounded_capacitor, surrounded_life, insensitive=SURE, tolerance=1e-3, float32=1e-3),
     Case(
         "gb2_ageing",

@@ -10,7 +10,7 @@ import pytest
 import hfsim
 from hfsim.devices import Pulse, Transistor, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState, K, Q
-from hfsim.devices.memristor.series import NoSeries, SelectTransistor, SeriesResistance
+from hfsim.devices.memristor.series import NoSeries, SelectResistance, SelectTransistor
 from hfsim.errors import InputError
 
 apply = jax.jit(lambda cell, state, pulse, kelvin: cell.apply(state, pulse, temperature=kelvin))
@@ -24,7 +24,7 @@ def card():
 
 @pytest.fixture(scope="module")
 def cell(card):
-    return card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    return card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_a_pulse_of_no_height_or_no_width_changes_nothing(cell, states):
 
 
 def test_no_resistance_is_none(cell, states):
-    zero = dataclasses.replace(cell, series=SeriesResistance(R_set=0.0, R_reset=0.0))
+    zero = dataclasses.replace(cell, series=SelectResistance(R_set=0.0, R_reset=0.0))
     none = dataclasses.replace(cell, series=NoSeries())
     for V in (1.35, -1.3):
         a, b = (apply(c, states, Pulse(V, 1000.0), 300.0).log_C for c in (zero, none))
@@ -197,4 +197,4 @@ def test_what_is_refused(card, cell):
     with pytest.raises(InputError, match="`seconds` must be a finite time"):
         cell.wait(cell.init(()), -1.0)
     with pytest.raises(InputError, match="R_set"):
-        SeriesResistance(R_set=-0.1, R_reset=0.0)
+        SelectResistance(R_set=-0.1, R_reset=0.0)

@@ -10,7 +10,7 @@ import pytest
 import hfsim
 from hfsim.devices import Pulse
 from hfsim.devices.memristor.cmo import CMOCell
-from hfsim.devices.memristor.series import SeriesResistance
+from hfsim.devices.memristor.series import SelectResistance
 from hfsim.devices.relaxation import LOG_TIME_MAX, log_read_time, normalised_path
 from hfsim.devices.retention import CMORetention, PCMRetention, PolynomialRetention, RelaxingMemristor, Window
 from hfsim.errors import InputError
@@ -166,7 +166,7 @@ def test_a_devices_own_clock_is_refused():
 @pytest.fixture(scope="module")
 def relaxing():
     card = hfsim.load_card("cmo-hfox-2025")
-    cell = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    cell = card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
     return RelaxingMemristor(cell=cell, retention=CMORetention.from_card(card, clip=False))
 
 

@@ -15,7 +15,7 @@ import hfsim
 from benchmarks.device_rows_cmo import exact_pulse
 from hfsim.devices import Pulse, apply_train
 from hfsim.devices.memristor.cmo import CMOCell, CMOState, K
-from hfsim.devices.memristor.series import SeriesResistance
+from hfsim.devices.memristor.series import SelectResistance
 from hfsim.devices.waveform import piecewise_linear
 
 STATES = ("hrs", "symmetry_point", "lrs")
@@ -35,7 +35,7 @@ def bare(card):
 @pytest.fixture(scope="module")
 def cell(card):
     """The cell with the reference trains' resistances."""
-    return card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"))
+    return card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_one_pulse_against_scipy(cell, V, R):
 
 def test_other_pulses_against_scipy(card):
     # 16 sub-steps, amplitudes and widths far from the scheme: 0.6 % (docs/models/cmo.md has the whole table)
-    cell = card.build(CMOCell, "cell", series=card.build(SeriesResistance, "series"), substeps=16)
+    cell = card.build(CMOCell, "cell", series=card.build(SelectResistance, "series"), substeps=16)
     cases = [(7e24, 1.6, 1e-5), (7e24, 1.35, 1e-3), (3.77e25, -1.5, 1e-5), (3.77e25, -1.3, 1e-3), (1.64e25, 2.0, 1e-7)]
     C, V, width = map(np.array, zip(*cases, strict=True))
     after = jax.jit(lambda c: c.apply(density_state(C), Pulse(V, width * 1e9)))(cell)

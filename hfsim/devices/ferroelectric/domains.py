@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from hfsim.devices.ferroelectric.gb2 import GB2Kinetics
+from hfsim.devices.ferroelectric.gb2 import LN_E_MAX, GB2Kinetics
 from hfsim.devices.ferroelectric.kinetics import AbstractKinetics
 from hfsim.draws import address, normal, require_key, stream
 from hfsim.errors import InputError
@@ -66,7 +66,7 @@ class GB2Domains(AbstractKinetics):
         # ln(Y/(1-Y)) of a Beta variable from two log-gammas: no rounding at the ends
         one = jax.random.loggamma(stream(key, "lower"), kinetics.p.astype(jnp.float32), size, jnp.float32)
         two = jax.random.loggamma(stream(key, "upper"), kinetics.q.astype(jnp.float32), size, jnp.float32)
-        activation = jnp.exp((one - two).astype(dtype) / kinetics.a)
+        activation = jnp.exp(jnp.clip((one - two).astype(dtype) / kinetics.a, -LN_E_MAX, LN_E_MAX))
         # orientations are stratified: an array's mean is `up` to within one domain
         place = (jnp.arange(self.domains) + 0.5).reshape((-1,) + (1,) * len(shape)) / self.domains
         up = jnp.where(place < up, 1.0, 0.0).astype(dtype)

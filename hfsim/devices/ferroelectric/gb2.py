@@ -40,9 +40,10 @@ from hfsim.units import NANOSECONDS, ROOM_TEMPERATURE
 
 LN_TAU_MAX = float(np.log(1e15 * NANOSECONDS))
 """Cap of ln(tau/ns): 1e15 s."""
+LN_E_MAX = 30.0
+"""Cap of |ln(E_a/b)|; such domains never switch, or at once."""
 _TAIL = 5e-5  # weight of the distribution left outside the quadrature, each side
 _STRETCH = 4.0  # nodes are equidistant near the middle of the distribution, sparser in its tails
-_LN_E_MAX = 30.0  # of E_a/b; such domains never switch, or at once
 _LN_POWER_MAX = 40.0  # of (E_a/b)^alpha and (b/E)^alpha, beyond which the cap of tau rules
 _FIELD_FLOOR = 1e-3  # MV/cm; below it every class sits at the cap of tau
 _HISTORY_MIN = 1e-30  # a history that counts as none
@@ -121,7 +122,7 @@ class GB2Kinetics(AbstractKinetics):
         quantile = ndtri((np.arange(1, self.nodes + 1) * _GOLDEN) % 1.0).astype(weight.dtype).reshape(axes)
         offset = quantile - jnp.sum(weight * quantile, axis=0)
         offset = offset / jnp.sqrt(jnp.sum(weight * offset**2, axis=0))
-        return Classes(jnp.exp(jnp.clip(z / self.a, -_LN_E_MAX, _LN_E_MAX)), weight, offset)
+        return Classes(jnp.exp(jnp.clip(z / self.a, -LN_E_MAX, LN_E_MAX)), weight, offset)
 
     def driving_field(self, field, temperature) -> Float[Array, "..."]:
         """The field that has the effect of `field` [MV/cm] at 300 K: E exp[-dlnE_dT (T - 300 K)]."""

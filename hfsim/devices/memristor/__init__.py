@@ -11,7 +11,7 @@ from hfsim.devices.memristor.jart import JartTrace as JartTrace
 from hfsim.devices.memristor.jart import JartVCM as JartVCM
 from hfsim.devices.memristor.series import AbstractSeries as AbstractSeries
 from hfsim.devices.memristor.series import NoSeries as NoSeries
+from hfsim.devices.memristor.series import SelectResistance as SelectResistance
 from hfsim.devices.memristor.series import SelectTransistor as SelectTransistor
-from hfsim.devices.memristor.series import SeriesResistance as SeriesResistance
 from hfsim.devices.memristor.stanford import Stanford as Stanford
 from hfsim.devices.memristor.stanford import StanfordState as StanfordState

@@ -51,7 +51,7 @@ class NoSeries(AbstractSeries):
         return _first_current(V, C, R_s)
 
 
-class SeriesResistance(AbstractSeries):
+class SelectResistance(AbstractSeries):
     """A resistance for each polarity; 0 is none."""
 
     R_set: Float[Array, "..."] = parameter(unit="kohm", bounds=(0.0, 100.0), doc="resistance in series under SET")
