@@ -178,7 +178,7 @@ class GB2Kinetics(AbstractKinetics):
         flipped = jax.lax.optimization_barrier(opposed * switched(self.hazard(after) - self.hazard(before)))
         rested = jnp.maximum(jnp.where(upwards, state.history_up, state.history_down) - progress, 0.0)
         inverse = jax.lax.optimization_barrier(jnp.reciprocal(jnp.maximum(aligned + flipped, _MEMBERS_MIN)))
-        joined = jax.lax.optimization_barrier(rested * (aligned * inverse))
+        joined = jax.lax.optimization_barrier(rested * (1 - flipped * inverse))  # exactly rested where none flips
         return GB2State(
             up=jnp.where(upwards, state.up + flipped, state.up - flipped),
             history_up=jnp.where(upwards, joined, after),
