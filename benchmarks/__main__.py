@@ -22,7 +22,8 @@ def publish(name: str, rows: list, machine: str, date: str, versions: dict[str, 
     for row in rows:
         reference = "" if row.reference_seconds is None else f"{row.reference_seconds:.3g}"
         verdict = "" if row.holds is None else f"{row.bar}: {'holds' if row.holds else '**missed**'}"
-        lines.append(f"| {row.case.strip()} | {row.seconds:.3g} | {row.reference} | {reference} | {verdict} |")
+        case = row.case.strip().replace("|", "\\|")
+        lines.append(f"| {case} | {row.seconds:.3g} | {row.reference} | {reference} | {verdict} |")
     lines += ["", f"{machine}; {', '.join(f'{k} {v}' for k, v in versions.items())}; {date}.", ""]
     (RESULTS / f"{name}.md").write_text("\n".join(lines), encoding="utf-8")
 
