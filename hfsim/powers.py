@@ -14,8 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
+COSTLY = "hfsim.costly"
+"""Name under which these values may be kept by a checkpoint's policy, in place of being computed again."""
 _LOG2 = (1.4426950, -0.72134733, 0.4809106, -0.36070484, 0.28791833, -0.23892035, 0.21566986, -0.20742103, 0.12614846)
 _EXP2 = (0.69314718, 0.24022651, 0.05550357, 0.009618057, 0.0013390867, 0.00015461448)
 _SQRT_HALF_BITS = 0x3F3504F3
@@ -55,7 +58,7 @@ def power(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]
 @power.defjvp
 def _power_jvp(primals, tangents):
     (x, y), (x_dot, y_dot) = primals, tangents
-    value = lax.optimization_barrier(power(x, y))
+    value = checkpoint_name(lax.optimization_barrier(power(x, y)), COSTLY)
     log = _log2(x) * np.float32(np.log(2)) if value.dtype == jnp.float32 else jnp.log(x)
     by_x, by_y = lax.optimization_barrier((value * y / x, value * log))
     return value, by_x * x_dot + by_y * y_dot
@@ -71,7 +74,7 @@ def exponential(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @exponential.defjvp
 def _exponential_jvp(primals, tangents):
-    value = lax.optimization_barrier(exponential(primals[0]))
+    value = checkpoint_name(lax.optimization_barrier(exponential(primals[0])), COSTLY)
     return value, value * tangents[0]
 
 
@@ -86,5 +89,5 @@ def switched(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 @switched.defjvp
 def _switched_jvp(primals, tangents):
-    value = lax.optimization_barrier(switched(primals[0]))
+    value = checkpoint_name(lax.optimization_barrier(switched(primals[0])), COSTLY)
     return value, (1 - value) * tangents[0]

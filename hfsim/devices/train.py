@@ -2,7 +2,8 @@
 
 A train is a `Pulse` whose leaves have a leading axis of pulses. The loop is a scan of checkpointed scans: reverse
 mode keeps the states between chunks of about sqrt(n) pulses and computes each chunk again, and in it each pulse from
-its state alone: memory traffic costs more than a third computation. Forward mode keeps one state.
+its state and its costly powers (`hfsim.powers.COSTLY`): keeping more costs memory traffic, keeping less computation.
+Forward mode keeps one state.
 """
 
 import math
@@ -17,11 +18,12 @@ from hfsim.devices.interface import AbstractDevice
 from hfsim.devices.pulse import Pulse
 from hfsim.draws import address, require_key
 from hfsim.errors import InputError
+from hfsim.powers import COSTLY
 from hfsim.units import ROOM_TEMPERATURE
 
 
 def checkpointed_scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, length: int):
-    """`jax.lax.scan(step, carry, xs)` whose reverse mode keeps about 2 sqrt(length) carries.
+    """`jax.lax.scan(step, carry, xs)` whose reverse mode keeps about 2 sqrt(length) carries and costly values.
 
     Args:
         step: (carry, x) to (carry, y).
@@ -34,7 +36,8 @@ def checkpointed_scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, x
     """
     chunk = math.isqrt(length)
     whole = length // chunk * chunk
-    inner = jax.checkpoint(step, prevent_cse=False)
+    kept = jax.checkpoint_policies.save_only_these_names(COSTLY)
+    inner = jax.checkpoint(step, prevent_cse=False, policy=kept)
     block = jax.checkpoint(lambda c, x: jax.lax.scan(inner, c, x), prevent_cse=False)
     folded = jax.tree.map(lambda x: x[:whole].reshape(length // chunk, chunk, *x.shape[1:]), xs)
     carry, ys = jax.lax.scan(block, carry, folded)
