@@ -23,10 +23,11 @@ FEW = 256
 BAR_PULSES, BAR_GRADIENT = 2e6, 5.0
 STATES = (7e24, 1.2e25, 1.64e25, 2.5e25, 3.77e25)  # m^-3
 R_SET, R_RESET = 300.0, 100.0  # ohm
+T_0 = 293.0  # K
 
 
-def exact_pulse(C: float, V: float, seconds: float, R: float) -> float:
-    """C [1/m3] after a rectangular pulse of V [V] over the cell and R [ohm]."""
+def exact_pulse(C: float, V: float, seconds: float, R: float, T_0: float = T_0) -> float:
+    """C [1/m3] after a rectangular pulse of V [V] over the cell and R [ohm], at ambient T_0 [K]."""
     q, k, L, R_s = 1.60219e-19, 1.38062e-23, 12e-9, 223.2217
 
     def rate(_, y):
@@ -34,12 +35,12 @@ def exact_pulse(C: float, V: float, seconds: float, R: float) -> float:
         a, size = max(2e-9, 3.6369e-9 - 3.0738e-35 * C), abs(V)
 
         def residual(I):
-            T, F = 293 + 1.4e6 * I * (size - I * R), (size - I * (R + R_s)) / L
+            T, F = T_0 + 1.4e6 * I * (size - I * R), (size - I * (R + R_s)) / L
             hop = np.exp(-(1.275579e-20 - 3.69733e-47 * C) / (k * T)) * 2 * np.sinh(q * F * a / (2 * k * T))
             return I - 1.44 * np.pi * (11e-9) ** 2 * q * C * a * 2e13 * hop
 
         I = brentq(residual, 0, size / (R + R_s), xtol=1e-18, rtol=1e-14)
-        T, F = 293 + 1.4e6 * I * (size - I * R), (size - I * (R + R_s)) / L
+        T, F = T_0 + 1.4e6 * I * (size - I * R), (size - I * (R + R_s)) / L
         E = 1.499179e-19 + 2.288824e-45 * C if V > 0 else 1.18 * q
         return [
             np.sign(V) * 4e3 / L * np.exp(-E / (k * T)) * 2 * np.sinh(q * F * 1e-9 / (k * T)) * (1 - C / 1e28) ** 10
@@ -56,8 +57,9 @@ def _worst_error(cell: CMOCell) -> tuple[float, float]:
     exact = np.array([exact_pulse(C, V, 1e-6, R) for C, V, R in states])
     seconds = (time.perf_counter() - began) / len(states)
     C, V = (jnp.asarray(values) for values in list(zip(*states, strict=True))[:2])
-    after = jax.jit(lambda c, v: c.apply(CMOState(jnp.log(C * 1e-27)), Pulse(v, 1000.0)))(cell, V)
-    G, G_exact = (np.asarray(cell.conductance(s)) for s in (after, CMOState(jnp.log(jnp.asarray(exact * 1e-27)))))
+    after = jax.jit(lambda c, v: c.apply(CMOState(jnp.log(C * 1e-27)), Pulse(v, 1000.0), temperature=T_0))(cell, V)
+    ends = after, CMOState(jnp.log(jnp.asarray(exact * 1e-27)))
+    G, G_exact = (np.asarray(cell.conductance(s, temperature=T_0)) for s in ends)
     return float(np.max(np.abs(G / G_exact - 1))), seconds
 
 
@@ -68,7 +70,7 @@ def rows() -> list[Row]:
     state = CMOState(jnp.log(jnp.linspace(0.007, 0.0377, DEVICES)))
 
     def train(cell, V, state):
-        return jnp.mean(apply_train(cell, state, Pulse(V, 1000.0))[0].log_C)
+        return jnp.mean(apply_train(cell, state, Pulse(V, 1000.0), temperature=T_0)[0].log_C)
 
     def amplitudes(count):
         return jnp.where(jnp.arange(count) % 20 < 10, 1.35, -1.3)

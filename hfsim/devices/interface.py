@@ -7,6 +7,9 @@
 Everything is element-wise: a parameter is a scalar or carries the devices' shape, so a population is the same
 module with larger leaves. What is read from a state is the device's own: a capacitor's read is destructive and
 returns a new state, a memristor's conductance is not and does not.
+
+`temperature` is the ambient in K, taken literally. Where the numbers published for a card hold at another one than
+`ROOM_TEMPERATURE`, its section [conditions] says at which.
 """
 
 import abc
@@ -30,11 +33,11 @@ class AbstractDevice(PhysicalModel):
     def apply(
         self, state: Any, pulse: Pulse, key: Key[Array, ""] | None = None, *, temperature=ROOM_TEMPERATURE
     ) -> Any:
-        """State after one rectangular pulse at `temperature` [K]; `key` draws what is random about it."""
+        """State after one rectangular pulse at ambient `temperature` [K]; `key` draws what is random about it."""
 
     @abc.abstractmethod
     def wait(self, state: Any, seconds, temperature=ROOM_TEMPERATURE) -> Any:
-        """State after `seconds` [s] at rest at `temperature` [K]."""
+        """State after `seconds` [s] at rest at ambient `temperature` [K]."""
 
 
 class AbstractMemristor(AbstractDevice):

@@ -187,6 +187,17 @@ def test_a_pulse_acts_on_what_relaxation_left(relaxing, rested):
     np.testing.assert_allclose(relaxing.current(rested, 0.2), 0.2 * G, rtol=1e-5)
 
 
+def test_what_relaxes_is_the_conductance_at_room_temperature(relaxing, rested):
+    # a pulse at 330 K on it, and a read at 330 K: both find the cell that reads G at room temperature
+    cell = relaxing.cell.at_conductance(relaxing.conductance(rested))
+    warm = relaxing.current(rested, 0.2, temperature=330.0)
+    np.testing.assert_allclose(warm, relaxing.cell.current(cell, 0.2, temperature=330.0), rtol=1e-5)
+    assert np.all(warm > 1.05 * relaxing.current(rested, 0.2))
+    after = relaxing.apply(rested, Pulse(1.35, 1000.0), temperature=330.0)
+    alone = relaxing.cell.apply(cell, Pulse(1.35, 1000.0), temperature=330.0)
+    np.testing.assert_allclose(relaxing.conductance(after), relaxing.cell.conductance(alone), rtol=1e-5)
+
+
 def test_a_pulse_of_no_height_keeps_what_relaxed(relaxing, rested):
     np.testing.assert_allclose(
         relaxing.conductance(pulsed(relaxing, rested, 0.0)), relaxing.conductance(rested), rtol=1e-5

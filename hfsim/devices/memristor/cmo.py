@@ -7,7 +7,7 @@ holds oxygen vacancies of mean density C. With V from bottom to top electrode (V
     F     = (V - I R_s)/L, clipped to the sign of V
     I     = A q C a nu_e exp(-E_e/kT) 2 sinh(q F a/(2kT)),     a = max(a_min, a_0 - a_C C),  E_e = E_e0 - E_eC C
     dC/dt = (C a_i nu_i/L) exp(-E_i/kT) 2 sinh(z q F a_i/(2kT)) (1 - C/C_max)^10,  E_i = E_set + E_setC C or E_reset
-    T     = T_0 + R_th V I
+    T     = T_0 + R_th V I,     T_0 the ambient `temperature`
 
 I is implicit: it sets the field through R_s and the temperature through V I. It is solved together with what lies in
 series (see `series.py`), in volts: the residual is nearly linear in I once sinh is inverted, so two Newton steps from
@@ -45,7 +45,7 @@ K = 1.38062e-23 / 1.60219e-19  # Boltzmann constant over it [eV/K]
 LOG_C_MIN = -25.0  # nothing: 1e16 m^-3
 LOG_RATE = (-60.0, 15.0)  # of d ln C/dt [ln 1/ns]; the model's valid range is (-40, -5)
 SLOPE_MAX = 200.0  # of ln rate against ln C; below 30 in the valid range
-C_TURN = 0.0465  # C [1/nm3] up to which G rises with C: from there on a falls faster than C grows
+C_TURN = 0.0465  # C [1/nm3] up to which G rises with C near 300 K: from there on a falls faster than C grows
 REACH = 5.0  # of ln C, what all sub-steps together may move
 NEWTON_COLD, NEWTON_WARM = 4, 2
 _SOLVED = "solution of the loop"
@@ -60,8 +60,8 @@ class CMOState(eqx.Module):
 class CMOCell(AbstractMemristor):
     """One CMO/HfOx cell with what is in series with it.
 
-    A temperature handed to `apply` moves the ambient by its difference to `ROOM_TEMPERATURE`, at which the ambient
-    is the published T_0. `substeps` is the number of steps of ln C in a pulse.
+    `temperature` is the ambient T_0 in K; the published numbers hold at the one in the card's [conditions].
+    `substeps` is the number of steps of ln C in a pulse.
     """
 
     A: Float[Array, "..."] = parameter(
@@ -89,7 +89,6 @@ class CMOCell(AbstractMemristor):
     E_setC: Float[Array, "..."] = parameter(unit="eV nm3", bounds=(0.0, 50.0), doc="rise of the SET barrier with C")
     E_reset: Float[Array, "..."] = parameter(unit="eV", bounds=(0.3, 3.0), doc="barrier of drift under RESET")
     R_th: Float[Array, "..."] = parameter(unit="K/uA V", bounds=(0.0, 5.0), doc="thermal resistance of the dome")
-    T_0: Float[Array, "..."] = parameter(unit="K", bounds=(200.0, 500.0), doc="ambient at hfsim's room temperature")
     C_init: Float[Array, "..."] = parameter(unit="1/nm3", bounds=(1e-4, 0.05), doc="vacancy density of fresh cells")
     V_read: Float[Array, "..."] = parameter(unit="V", bounds=(1e-3, 1.0), doc="read voltage")
     series: AbstractSeries = NoSeries()
@@ -105,14 +104,15 @@ class CMOCell(AbstractMemristor):
         """Fresh cells at `C_init`; nothing is drawn."""
         return CMOState(jnp.broadcast_to(jnp.log(self.C_init), shape))
 
-    def at_conductance(self, G: Float[Array, "*devices"] | float) -> CMOState:
-        """Cells that read `G` [uS], 0.1 to the 93.7 at which G(C) of the published constants turns; differentiable.
+    def at_conductance(self, G: Float[Array, "*devices"] | float, *, temperature=ROOM_TEMPERATURE) -> CMOState:
+        """Cells that read `G` [uS] at ambient `temperature` [K]; differentiable.
 
-        A `G` outside gives the nearer end.
+        From 0.1 uS to where G(C) of the published constants turns (97.1 uS at 300 K); outside, the nearer end.
         """
-        G = jnp.maximum(jnp.asarray(G, jnp.result_type(self.A)), 1e-3)
+        G, T_0 = jnp.broadcast_arrays(*(jnp.asarray(value, jnp.result_type(self.A)) for value in (G, temperature)))
+        G = jnp.maximum(G, 1e-3)
         I = G * self.V_read
-        T = self.T_0 + self.R_th * self.V_read * I
+        T = T_0 + self.R_th * self.V_read * I
         U = jnp.maximum(self.V_read - 1e-3 * I * self.R_s, 1e-6)
 
         def residual(log_C):
@@ -130,23 +130,25 @@ class CMOCell(AbstractMemristor):
 
     # -------------------------------------------------------------------------------------------- reads
 
-    def current(self, state: CMOState, voltage) -> Float[Array, "*devices"]:
-        """Current [uA] at `voltage` [V] between the cell's own electrodes, at T_0; it changes nothing."""
-        return self.operating_point(state, voltage, NoSeries())[0]
+    def current(self, state: CMOState, voltage, *, temperature=ROOM_TEMPERATURE) -> Float[Array, "*devices"]:
+        """Current [uA] at `voltage` [V] between the cell's own electrodes, at ambient `temperature` [K]."""
+        return self.operating_point(state, voltage, NoSeries(), temperature=temperature)[0]
 
-    def conductance(self, state: CMOState) -> Float[Array, "*devices"]:
-        """I/V [uS] of the cell at the read voltage."""
-        return self.current(state, self.V_read) / self.V_read
+    def conductance(self, state: CMOState, *, temperature=ROOM_TEMPERATURE) -> Float[Array, "*devices"]:
+        """I/V [uS] of the cell at the read voltage and ambient `temperature` [K]."""
+        return self.current(state, self.V_read, temperature=temperature) / self.V_read
 
     def operating_point(self, state: CMOState, voltage, series=None, *, temperature=ROOM_TEMPERATURE):
         """Current [uA], temperature of the dome [K] and d ln C/dt [1/ns] at `voltage` [V] over cell and series.
 
-        `series` replaces the cell's own element. Solved to rounding by a bracketed Newton method.
+        `temperature` is the ambient T_0 [K]; `series` replaces the cell's own element. Solved to rounding by a
+        bracketed Newton method.
         """
         series = self.series if series is None else series
-        log_C, V = jnp.broadcast_arrays(state.log_C, jnp.asarray(voltage, state.log_C.dtype))
+        given = (jnp.asarray(value, state.log_C.dtype) for value in (voltage, temperature))
+        log_C, V, T_0 = jnp.broadcast_arrays(state.log_C, *given)
         up, on = V >= 0, V != 0
-        drive = _Drive(jnp.where(on, jnp.abs(V), 1.0), up, self._ambient(temperature), series)
+        drive = _Drive(jnp.where(on, jnp.abs(V), 1.0), up, T_0, series)
 
         def residual(x):
             return self._residual(log_C, x, drive)
@@ -157,22 +159,21 @@ class CMOCell(AbstractMemristor):
         _, I, T = self._branch(x, drive)
         rate = jnp.exp(self._log_rate(log_C, x, drive))
         sign = jnp.where(up, 1.0, -1.0)
-        return (
-            jnp.where(on, sign * I, 0.0),
-            jnp.where(on, T, self._ambient(temperature)),
-            jnp.where(on, sign * rate, 0.0),
-        )
+        return jnp.where(on, sign * I, 0.0), jnp.where(on, T, T_0), jnp.where(on, sign * rate, 0.0)
 
     # ------------------------------------------------------------------------------------------- pulses
 
     def apply(
         self, state: CMOState, pulse: Pulse, key: Key[Array, ""] | None = None, *, temperature=ROOM_TEMPERATURE
     ) -> CMOState:
-        """State after one rectangular pulse over cell and series element; the model draws nothing from `key`."""
+        """State after one rectangular pulse over cell and series element, at ambient `temperature` T_0 [K].
+
+        The model draws nothing from `key`.
+        """
         log_C = state.log_C
         V, width = (jnp.broadcast_to(jnp.asarray(v, log_C.dtype), log_C.shape) for v in (pulse.voltage, pulse.width))
         up, on = V >= 0, V != 0
-        drive = _Drive(jnp.where(on, jnp.abs(V), 1.0), up, self._ambient(temperature), self.series)
+        drive = _Drive(jnp.where(on, jnp.abs(V), 1.0), up, jnp.asarray(temperature, log_C.dtype), self.series)
         sign = jnp.where(up, 1.0, -1.0)
         cap = REACH / self.substeps
 
@@ -200,9 +201,6 @@ class CMOCell(AbstractMemristor):
         return state
 
     # ------------------------------------------------------------------------------------------ physics
-
-    def _ambient(self, temperature):
-        return self.T_0 + (temperature - ROOM_TEMPERATURE)
 
     def _inside(self, log_C):
         return jnp.clip(log_C, LOG_C_MIN, jnp.log(0.99 * self.C_max))

@@ -143,7 +143,8 @@ class Filament(AbstractMemristor):
         end = jnp.where(setting, 0.0, jnp.maximum(self.widest_gap(state.N), start))
 
         def narrowed(x):  # RESET takes width away as it opens
-            return jnp.where(setting, state.w, self.w_0 + (state.w - self.w_0) * jnp.exp(-(x - state.x) / self.x_w))
+            wider = jnp.where(setting, 0.0, x - state.x)  # in SET the exponent would overflow
+            return jnp.where(setting, state.w, self.w_0 + (state.w - self.w_0) * jnp.exp(-wider / self.x_w))
 
         # two stages, the gap and then the width of a closed filament, whose circuits are solved together
         xs = start + (end - start) * share

@@ -39,7 +39,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from hfsim.devices.pulsed.interface import AbstractPulsedDevice, PulsedState, checked_counts, clipped, drawn
+from hfsim.devices.pulsed.interface import AbstractPulsedDevice, PulsedState, checked_counts, clipped, drawn, once
 from hfsim.devices.pulsed.noise import AdditiveNoise, ProportionalNoise
 from hfsim.draws import address, require_key, stream
 from hfsim.errors import InputError
@@ -105,8 +105,9 @@ class AbstractLinearDevice(AbstractPulsedDevice):
         forwards = jnp.where(up, 1, -1).astype(w.dtype)
         low, high = jnp.where(up, self.w_min, -self.w_max), jnp.where(up, self.w_max, -self.w_min)
         a = self.scale(up)
-        k = a * self.slope(up)
-        x = forwards * w
+        a, low, high = once(a), once(low), once(high)
+        k = once(a * self.slope(up))
+        x = once(forwards * w)
         # one pulse as it is: the kept factor only rules how the powers of 1 - k grow
         walk = _Walk(m, jnp.minimum(k, _MOST_K))
         noise = self.noise
@@ -118,6 +119,7 @@ class AbstractLinearDevice(AbstractPulsedDevice):
         else:
             assert isinstance(noise, ProportionalNoise)  # `pulses` sends all others elsewhere
             end, below, above = _proportional(walk, x, a - k * x, a - k * low, a - k * high, noise.sigma, draws)
+        end, below, above = once(end), once(below), once(above)
         several = m > 1
         end = jnp.maximum(end, low + jnp.where(several, below, 0))
         return forwards * clipped(jnp.minimum(end, high - jnp.where(several, above, 0)), low, high)
@@ -131,15 +133,15 @@ class _Walk(NamedTuple):
 
     def kept(self, power=1.0):
         """(1 - k)^(power m)."""
-        return jnp.exp(jnp.minimum(power * self.m * jnp.log1p(-self.k), _LARGEST))
+        return once(jnp.exp(jnp.minimum(power * self.m * jnp.log1p(-self.k), _LARGEST)))
 
     def sum(self):
         """S_m, of (1 - k)^i over i < m."""
-        return _geometric(-self.k, self.m)
+        return once(_geometric(-self.k, self.m))
 
     def sum_of_squares(self):
         """V_m, of (1 - k)^2i over i < m."""
-        return _geometric(-self.k * (2 - self.k), self.m)
+        return once(_geometric(-self.k * (2 - self.k), self.m))
 
 
 class _Draws(NamedTuple):
@@ -178,10 +180,11 @@ def _proportional(walk: _Walk, x, step, at_low, at_high, sigma, draws: _Draws):
 
 def _largest(T, s, V, walk: _Walk, drift, log_u):
     """Largest of 0, T_1, ..., T_m = T of a walk with first spacing s, variance s^2 V and a drift at its start."""
+    T = once(T)
     square = T**2 - 2 * s**2 * V * log_u
     root = jnp.sqrt(jnp.where(square > 0, square, 1.0))
-    M = 0.5 * (T + jnp.where(square > 0, root, 0.0))
-    share = jnp.where(square > 0, M / root, 0.0)
+    M = once(0.5 * (T + jnp.where(square > 0, root, 0.0)))
+    share = once(jnp.where(square > 0, M / root, 0.0))
     lost = -jnp.expm1(jnp.minimum(2 * walk.m * jnp.log1p(-walk.k), _LARGEST))  # 1 - (1 - k)^2m
     kept, place = walk.kept(), jnp.sqrt(jnp.maximum(1 - lost * share, 1e-6))
     bend = (2 - walk.k) * V * share * (1 - share) * lost / ((1 + place) * (kept + place) * (1 + kept))

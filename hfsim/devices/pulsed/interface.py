@@ -212,17 +212,28 @@ class AbstractPulsedDevice(AbstractMemristor):
         return clipped(w, self.w_min, self.w_max)
 
     def _stepped(self, w, direction, xi):
-        step = self.magnitude(w, direction > 0)
+        step = once(self.magnitude(w, direction > 0))
         if xi is not None:
             step = step + self.noise.deviation(step, w, self.dw_min) * xi
         # a device without a pulse keeps its weight to the bit
-        return jnp.where(direction == 0, w, self._clip(w + direction.astype(w.dtype) * step))
+        return jnp.where(direction == 0, w, self._clip(once(w + direction.astype(w.dtype) * step)))
 
     def _written(self, state, w, touched, key) -> PulsedState:
         error = jnp.zeros_like(w)
         if key is not None:
             error = self.sigma_write * drawn(stream(key, "write"), w.shape, w.dtype)
         return PulsedState(w, jnp.where(touched, error, state.error), state.waits, state.key)
+
+
+@jax.custom_jvp
+def once(x):
+    """`x`; its cotangent is computed once, where XLA would do so again in the sum over devices of each parameter."""
+    return x
+
+
+@once.defjvp
+def _once_jvp(primals, tangents):
+    return primals[0], jax.lax.optimization_barrier(tangents[0])
 
 
 def drawn(key: Key[Array, ""], shape: tuple[int, ...], dtype) -> Float[Array, "..."]:

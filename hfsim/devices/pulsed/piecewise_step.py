@@ -10,12 +10,13 @@ the step has a kink at each node, where its derivative is that of one side.
 from collections.abc import Sequence
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
-from hfsim.devices.pulsed.interface import AbstractPulsedDevice
+from hfsim.devices.pulsed.interface import AbstractPulsedDevice, once
 from hfsim.devices.pulsed.noise import AdditiveNoise
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
@@ -43,12 +44,29 @@ class PiecewiseStep(AbstractPulsedDevice):
     def magnitude(self, w, up):
         nodes = self.table.up.shape[0]
         place = (w - self.w_min) / jnp.maximum(self.w_max - self.w_min, 1e-6) * (nodes - 1)
-        place = jnp.clip(place, 0, nodes - 1)
-        step = 0.0
-        for i in range(nodes):
-            hat = jnp.maximum(1 - jnp.abs(place - i), 0)
-            step = step + hat * jnp.where(up, self.table.up[i], self.table.down[i])
-        return self.scale(up) * step
+        place = once(jnp.clip(place, 0, nodes - 1))
+        return self.scale(up) * _interpolated(place, up, self.table.up, self.table.down)
+
+
+@jax.custom_jvp
+def _interpolated(place, up, table_up, table_down):
+    """Linear interpolation at `place` in the table up or down, written out over the nodes."""
+    step = 0.0
+    for i in range(table_up.shape[0]):
+        step = step + jnp.maximum(1 - jnp.abs(place - i), 0) * jnp.where(up, table_up[i], table_down[i])
+    return step
+
+
+@_interpolated.defjvp
+def _interpolated_jvp(primals, tangents):
+    # the slope between two nodes, and the tables' tangents as sums over an axis of nodes: their transpose is one pass
+    # over the devices for all nodes, where XLA makes one for each term that is written out
+    (place, up, *tables), (d_place, _, *d_tables) = primals, tangents
+    nodes = tables[0].shape[0]
+    value, slope = jax.jvp(lambda p: _interpolated.__wrapped__(p, up, *tables), (place,), (d_place,))
+    hats = jnp.maximum(1 - jnp.abs(place[..., None] - jnp.arange(nodes, dtype=place.dtype)), 0)
+    d_up, d_down = (jnp.moveaxis(d, 0, -1) for d in d_tables)
+    return value, slope + jnp.sum(hats * jnp.where(up[..., None], d_up, d_down), -1)
 
 
 def fit_ramps(up: Sequence[np.ndarray], down: Sequence[np.ndarray], *, nodes: int = 8) -> PiecewiseStep:

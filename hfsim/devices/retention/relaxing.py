@@ -3,6 +3,8 @@
 The compact model of the CMO/HfOx cell has no retention and the statistical model no pulses. Here a pulse first turns
 what relaxation left into the cell's own state (the state that reads this conductance), then acts on it, and the clock
 starts again: a device that relaxed has relaxed, whoever asks next. A train without waits never inverts.
+
+The conductance that relaxes is the cell's at `ROOM_TEMPERATURE`, whatever the ambient of its pulses and waits.
 """
 
 import equinox as eqx
@@ -54,12 +56,12 @@ class RelaxingMemristor(AbstractMemristor):
         """State after `seconds` [s] at rest at `temperature` [K]; waits compose in value."""
         return RelaxingState(state.cell, self.retention.wait(state.rest, seconds, temperature))
 
-    def current(self, state: RelaxingState, voltage) -> Float[Array, "*devices"]:
-        """Current [uA] at `voltage` [V] of the cell as it has relaxed."""
-        return self.cell.current(self.cell.at_conductance(self.conductance(state)), voltage)
+    def current(self, state: RelaxingState, voltage, *, temperature=ROOM_TEMPERATURE) -> Float[Array, "*devices"]:
+        """Current [uA] at `voltage` [V] and ambient `temperature` [K] of the cell as it has relaxed."""
+        return self.cell.current(self.cell.at_conductance(self.conductance(state)), voltage, temperature=temperature)
 
     def conductance(self, state: RelaxingState) -> Float[Array, "*devices"]:
-        """Conductance [uS] at the read voltage now."""
+        """Conductance [uS] at the read voltage and room temperature now."""
         return self.retention.conductance(state.rest)
 
     def read(self, state: RelaxingState, key: Key[Array, ""]) -> Float[Array, "*devices"]:
