@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("devices", "online_step", "training")
-ON_ALL_CORES = ("devices",)
+NAMES = ("crossbar", "devices", "online_step", "training")
+ON_ALL_CORES = ("crossbar", "devices")
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
 

@@ -3,7 +3,7 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +33,19 @@ def best_seconds(function: Callable[[], Any], *, repeats: int = 7) -> float:
         jax.block_until_ready(function())
         times.append(time.perf_counter() - began)
     return min(times)
+
+
+def interleaved_seconds(functions: Sequence[Callable[[], Any]], *, repeats: int = 30) -> list[float]:
+    """The least wall time of each of several calls, taken in turn, so that all see the same machine."""
+    for function in functions:
+        jax.block_until_ready(function())
+    times = [float("inf")] * len(functions)
+    for _ in range(repeats):
+        for place, function in enumerate(functions):
+            began = time.perf_counter()
+            jax.block_until_ready(function())
+            times[place] = min(times[place], time.perf_counter() - began)
+    return times
 
 
 def on_all_cores(function: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -49,6 +49,15 @@ def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Float[Arr
     return jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(dtype)
 
 
+def row_normals(key: Key[Array, ""], first, shape: tuple[int, ...], dtype: Any) -> Float[Array, "rows ..."]:
+    """Standard normal numbers of `shape`, row i drawn at the address (key, first + i).
+
+    A batch that is split, padded or put together again gets the same numbers in the same rows.
+    """
+    rows = first + jnp.arange(shape[0])
+    return jax.vmap(lambda row: normal(address(key, row), shape[1:], dtype))(rows)
+
+
 class EventHash(NamedTuple):
     """Random words of one event for an array of some shape: one for each row, one for each column.
 

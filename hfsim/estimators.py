@@ -16,13 +16,13 @@ from hfsim.parameters import PhysicalModel, parameter
 
 
 @jax.custom_jvp
-def _replace_value(smooth: Array, value: Array) -> Array:
+def with_gradient_of(smooth: Array, value: Array) -> Array:
     """`value` forwards, the derivative of `smooth` in either mode; costs nothing forwards."""
     return value
 
 
-@_replace_value.defjvp
-def _replace_value_jvp(primals, tangents):
+@with_gradient_of.defjvp
+def _with_gradient_of_jvp(primals, tangents):
     return primals[1], tangents[0]
 
 
@@ -63,13 +63,13 @@ class StraightThrough(AbstractEstimator, PhysicalModel):
     )
 
     def step(self, x):
-        return _replace_value(jax.nn.sigmoid(x / self.width), (x >= 0).astype(x.dtype))
+        return with_gradient_of(jax.nn.sigmoid(x / self.width), (x >= 0).astype(x.dtype))
 
     def round(self, x):
-        return _replace_value(x, jnp.round(x))
+        return with_gradient_of(x, jnp.round(x))
 
     def floor(self, x):
-        return _replace_value(x, jnp.floor(x))
+        return with_gradient_of(x, jnp.floor(x))
 
 
 class Soft(AbstractEstimator, PhysicalModel):

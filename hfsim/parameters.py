@@ -25,16 +25,19 @@ _KEY = "hfsim.parameter"
 
 
 class ParameterSpec(NamedTuple):
-    """What is declared of a parameter: unit, inclusive bounds, meaning, and the scale of its free form."""
+    """What is declared of a parameter: unit, inclusive bounds, meaning, the scale of its free form, may it be None."""
 
     unit: str
     lower: float
     upper: float
     doc: str
     logarithmic: bool
+    optional: bool
 
 
 def _as_array(value: Any) -> Any:
+    if value is None:
+        return None  # refused by name in `__check_init__` where it may not be
     if isinstance(value, jax.Array):
         return value.astype(float) if jnp.issubdtype(value.dtype, jnp.integer) else value
     if isinstance(value, str):
@@ -60,7 +63,8 @@ def parameter(
         doc: one line of meaning.
         bounds: inclusive (lower, upper); None where there is none.
         logarithmic: whether its free form is in ln(value); needs a positive lower bound.
-        default: the value when none is given.
+        default: the value when none is given. None says that the parameter may be missing: what it describes is then
+            left out, at no cost.
     """
     parse_unit(unit)
     lower = -np.inf if bounds[0] is None else float(bounds[0])
@@ -69,7 +73,7 @@ def parameter(
         raise InputError("bounds", "be (lower, upper) with lower below upper", bounds)
     if logarithmic and not lower > 0:
         raise InputError("bounds", "have a positive lower end for a logarithmic parameter", bounds)
-    metadata = {_KEY: ParameterSpec(unit, lower, upper, doc, logarithmic)}
+    metadata = {_KEY: ParameterSpec(unit, lower, upper, doc, logarithmic, default is None)}
     options = {} if default is dataclasses.MISSING else {"default": default}
     return eqx.field(converter=_as_array, metadata=metadata, **options)
 
@@ -88,6 +92,8 @@ class PhysicalModel(eqx.Module):
     def __check_init__(self):
         shape: tuple[int, ...] = ()
         for name, spec in specifications(type(self)).items():
+            if spec.optional and getattr(self, name) is None:
+                continue
             path, value = f"{type(self).__name__}.{name}", getattr(self, name)
             _check_value(path, value, spec)
             try:
@@ -124,6 +130,8 @@ def parameters(model: Any, prefix: str = "") -> Iterator[tuple[str, ParameterSpe
         specs = specifications(type(model))
         for field in dataclasses.fields(model):
             value = getattr(model, field.name)
+            if value is None:
+                continue
             if field.name in specs:
                 yield prefix + field.name, specs[field.name], value
             else:
@@ -186,7 +194,7 @@ def _map_parameters(transform, model: Any) -> Any:
         names = [f.name for f in dataclasses.fields(model) if not f.metadata.get("static", False)]
         old = [getattr(model, name) for name in names]
         new = [
-            transform(value, specs[name]) if name in specs else _map_parameters(transform, value)
+            transform(value, specs[name]) if name in specs and value is not None else _map_parameters(transform, value)
             for name, value in zip(names, old, strict=True)
         ]
         if not names:

@@ -55,6 +55,10 @@ NANOSECONDS = 1e9
 ROOM_TEMPERATURE = 300.0
 """The temperature at which cards state their values [K]."""
 
+_TIMES = {"s": 1.0, "min": 60.0, "h": 3600.0, "day": 86400.0, "week": 604800.0, "month": 2629800.0, "year": 31557600.0}
+_TIME_NAMES = {"second": "s", "minute": "min", "hour": "h", "a": "year", "d": "day"}
+_TIME = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?)\s*([a-z]+?)\s*")
+
 _FACTOR = re.compile(r"([A-Za-z]+)(-?[1-9])?|1")
 
 
@@ -111,3 +115,29 @@ def convert(value, source: str, target: str):
 def thermal_voltage(temperature):
     """Thermal voltage kT/q [V] at `temperature` [K]."""
     return BOLTZMANN * temperature
+
+
+def seconds(text: str) -> float:
+    """A time such as "1 h", "7 days" or "10 years" in seconds; a year has 365.25 days, a month a twelfth of it.
+
+    Raises:
+        InputError: the text is no number followed by a unit of time.
+    """
+    match = _TIME.fullmatch(text) if isinstance(text, str) else None
+    name = match[2] if match else ""
+    for candidate in (name, name[:-1] if name.endswith("s") and len(name) > 3 else name):
+        unit = _TIME_NAMES.get(candidate, candidate)
+        if match and unit in _TIMES:
+            return float(match[1]) * _TIMES[unit]
+    raise InputError(
+        "time", 'be a number with a unit of time, as in "10 years"', repr(text), f"units: {', '.join(_TIMES)}"
+    )
+
+
+def duration(time: float) -> str:
+    """A time in seconds as a person says it: the largest unit that it holds, three digits."""
+    for name, length in reversed(_TIMES.items()):
+        if time >= length:
+            number = f"{time / length:.3g}"
+            return f"{number} {name}{'' if number == '1' or name in ('s', 'min', 'h') else 's'}"
+    return f"{time:.3g} s"

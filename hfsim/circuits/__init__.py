@@ -1,11 +1,17 @@
-"""A few devices on a wire: floating lines, array reads, the sense amplifier, the transfer line."""
+"""Devices on wires: floating lines, array reads, the sense amplifier, the transfer line, the lines of a crossbar."""
 
 from hfsim.circuits.array_read import ArrayRead as ArrayRead
 from hfsim.circuits.array_read import bit_error_rate as bit_error_rate
 from hfsim.circuits.array_read import read_array as read_array
 from hfsim.circuits.floating_line import FloatingLine as FloatingLine
+from hfsim.circuits.read_curve import AbstractReadCurve as AbstractReadCurve
+from hfsim.circuits.read_curve import CubicCurve as CubicCurve
+from hfsim.circuits.read_curve import SinhCurve as SinhCurve
 from hfsim.circuits.sense_amplifier import SenseAmplifier as SenseAmplifier
 from hfsim.circuits.transfer_line import MSB_CELLS as MSB_CELLS
 from hfsim.circuits.transfer_line import TransferDrive as TransferDrive
 from hfsim.circuits.transfer_line import TransferLine as TransferLine
 from hfsim.circuits.transfer_line import code_bits as code_bits
+from hfsim.circuits.wires import WireResult as WireResult
+from hfsim.circuits.wires import Wires as Wires
+from hfsim.circuits.wires import WireSolution as WireSolution

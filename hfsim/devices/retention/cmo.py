@@ -17,15 +17,19 @@ that G starts at G_prog and a verifying read finds what was programmed; the mean
 is published below 1 s).
 """
 
+import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from hfsim.cards import Card
-from hfsim.devices.relaxation import log_read_time, normalised_path
+from hfsim.devices.relaxation import arrhenius_acceleration, log_read_time, normalised_path
 from hfsim.devices.retention.interface import AbstractRetention, RetentionState, Window
+from hfsim.draws import normal
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
-from hfsim.units import NANOSECONDS
+from hfsim.units import NANOSECONDS, ROOM_TEMPERATURE
 
 ACCEPTANCES = {0.2: "programming_0p2_percent", 2.0: "programming_2_percent"}
 U_MAX = 64.0  # ln(t/t_0) at which the Brownian path ends: 6e27 s
@@ -85,6 +89,39 @@ class CMORetention(AbstractRetention):
         share = (self._deviation(state) / jnp.where(end > 0, end, 1.0)) ** 2
         path = normalised_path(self.event_key(state, "relaxation"), share, state.programmed.shape)
         return self.mean(state) + self._deviation(state) * path
+
+    def snapshots(
+        self, state: RetentionState, seconds: Float[Array, " times"], temperature=ROOM_TEMPERATURE
+    ) -> Float[Array, "times *devices"]:
+        """Conductances [uS] at several times since programming, clipped: the same process by its increments.
+
+        One draw per device and time where the Brownian path of `conductance` takes 14, for studies that want the
+        same times of many arrays. The joint law of all times is that of a trajectory; the draws are others, so do
+        not mix both for one array.
+
+        Args:
+            state: devices as programmed; their clock is not looked at.
+            seconds: times [s], rising.
+            temperature: of the whole rest [K].
+
+        Raises:
+            InputError: times that do not rise from 0 on.
+        """
+        if not isinstance(seconds, Tracer) and (np.ndim(seconds) != 1 or np.any(np.diff(seconds, prepend=0.0) < 0)):
+            raise InputError("seconds", "be one axis of times that rise from 0 on", seconds)
+        aged = jnp.asarray(seconds, state.programmed.dtype) * arrhenius_acceleration(self.E_relax, temperature)
+        u = jnp.log(jnp.maximum(aged, 1e-30)) - jnp.log(self.t_0)
+        variance = jnp.square(jnp.maximum(self.sigma_0 + self.sigma_1 * u, 0.0)) * (aged > 0)
+        gained = variance - jnp.concatenate([jnp.zeros_like(variance[:1]), variance[:-1]])
+        step = jnp.where(gained > 0, jnp.sqrt(jnp.where(gained > 0, gained, 1.0)), 0.0)
+        shape = (len(aged), *state.programmed.shape)
+        # the sums below read each number once more; without the barrier XLA would draw it again for each
+        draws = jax.lax.optimization_barrier(normal(self.event_key(state, "snapshots"), shape, state.programmed.dtype))
+        G, result = state.programmed, []
+        for i in range(len(aged)):
+            G = G + step[i] * draws[i]
+            result.append(self._clipped(G + self.drift * jnp.maximum(u[i], 0.0)))
+        return jax.lax.optimization_barrier(jnp.stack(result))
 
     def read_sigma(self, state: RetentionState):
         decades = jnp.log10(jnp.maximum(self.conductance(state), 1.0))  # the law's own zero is at 1 uS
