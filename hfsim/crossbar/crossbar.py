@@ -14,6 +14,7 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -88,7 +89,7 @@ class Crossbar(eqx.Module):
     @property
     def shape(self) -> tuple[int, int]:
         """(outputs, inputs)."""
-        return len(self.scale), self.inputs
+        return self.scale.shape[-1], self.inputs
 
     @property
     def T(self) -> "TransposedCrossbar":
@@ -98,12 +99,12 @@ class Crossbar(eqx.Module):
     @property
     def cells(self) -> Cells:
         """Conductances now and the noise of a read, of all tiles [uS]."""
-        return Cells(self.retention.conductance(self.state), self.retention.read_sigma(self.state))
+        return _cells(self.retention, self.state)
 
     @property
     def conductances(self) -> Float[Array, "row_tiles column_tiles rows columns"]:
         """Conductances now [uS]."""
-        return self.retention.conductance(self.state)
+        return self.cells.G
 
     @property
     def weights(self) -> Float[Array, "outputs inputs"]:
@@ -114,12 +115,11 @@ class Crossbar(eqx.Module):
         """W x for each vector on the last axis: (*batch, outputs). Without a key, with the crossbar's own."""
         if jnp.shape(x)[-1:] != (self.inputs,):
             raise InputError("x", f"be vectors of {self.inputs} features", f"of shape {jnp.shape(x)}")
-        return multiply(self.kernel, self.cells, self.scale, x, self.key if key is None else key)
+        return _product(self, x, self.key if key is None else require_key(key))
 
     def transposed_product(self, d: Float[Array, "*batch outputs"], key: Key[Array, ""] | None = None):
         """W^T d for each vector on the last axis, bit lines driven: (*batch, inputs)."""
-        key = self.key if key is None else key
-        return multiply_transposed(self.kernel, self.cells, self.scale, d, key, inputs=self.inputs)
+        return _transposed_product(self, d, self.key if key is None else require_key(key))
 
     def after(self, time: str | float, temperature: float = ROOM_TEMPERATURE) -> "Crossbar":
         """The same chip after `time` at rest ("1 h", "10 years", or seconds) at `temperature` [K]."""
@@ -153,11 +153,13 @@ class Crossbar(eqx.Module):
     __array_ufunc__ = None
 
     def __repr__(self) -> str:
-        if isinstance(self.age, Tracer):
-            return f"Crossbar({self.shape[0]} x {self.shape[1]} on {self.card}, traced)"
-        row_tiles, column_tiles, rows, columns = self.conductances.shape
-        G = np.asarray(self.conductances)
-        noise = float(jnp.mean(self.retention.read_sigma(self.state)))
+        traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(self))
+        if traced or self.age.ndim:
+            many = "traced" if traced else f"{self.age.size} chips"
+            return f"Crossbar({self.shape[0]} x {self.shape[1]} on {self.card}, {many})"
+        cells = self.cells
+        row_tiles, column_tiles, rows, columns = cells.G.shape
+        G, noise = np.asarray(cells.G), float(np.mean(cells.sigma))
         kernel = self.kernel
         wires = "without wires" if kernel.wires is None else f"wires of {float(kernel.wires.r_wl):g} ohm a segment"
         return (
@@ -199,11 +201,29 @@ class TransposedCrossbar(eqx.Module):
     __array_ufunc__ = None
 
 
+# Compiled: loops inside would be compiled anew by every product that is made outside of jit.
+
+
+@jax.jit
+def _cells(retention: AbstractRetention, state: RetentionState) -> Cells:
+    return Cells(retention.conductance(state), retention.read_sigma(state))
+
+
+@jax.jit
+def _product(xbar: Crossbar, x, key):
+    return multiply(xbar.kernel, xbar.cells, xbar.scale, x, key)
+
+
+@jax.jit
+def _transposed_product(xbar: Crossbar, d, key):
+    return multiply_transposed(xbar.kernel, xbar.cells, xbar.scale, d, key, inputs=xbar.inputs)
+
+
 def _matrix(W) -> Float[Array, "outputs inputs"]:
     W = jnp.asarray(W, jnp.result_type(float))
     if W.ndim != 2 or not all(W.shape):
         raise InputError("W", "be a matrix with at least one row and column", f"of shape {W.shape}")
-    if not isinstance(W, Tracer) and not bool(jnp.all(jnp.isfinite(W))):
+    if not isinstance(W, Tracer) and not bool(np.all(np.isfinite(np.asarray(W)))):
         raise InputError("W", "be finite", "an array with NaN or infinity")
     return W
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax
 from jaxtyping import Array, Float
 
 from hfsim.cards import Card
@@ -36,10 +37,10 @@ class CrossbarDesign(PhysicalModel):
             InputError: the card has no section `[crossbar]`.
         """
         if "crossbar" not in card.sections:
-            raise InputError(
-                "card", "describe an array in a section [crossbar]", repr(card.name), "see `python -m hfsim.cards`"
-            )
-        return card.build(cls, "crossbar")
+            remedy = "add one, or take cmo-hfox-2025, wan-2022-reram or pcm-nandakumar-2019"
+            raise InputError("card", "describe an array in a section [crossbar]", repr(card.name), remedy)
+        with jax.ensure_compile_time_eval():  # numbers of a card stay numbers inside jit: bits are static
+            return card.build(cls, "crossbar")
 
     @property
     def encoding(self) -> AbstractEncoding:

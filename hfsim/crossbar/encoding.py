@@ -195,12 +195,12 @@ class Differential(_Window):
     def _paired(self, plus, minus):
         if self.positive == "first":
             return jnp.concatenate([plus, minus], axis=-1)
-        return jnp.stack([plus, minus], axis=-1).reshape(*plus.shape[:-1], -1)
+        return jnp.stack([plus, minus], axis=-1).reshape(*plus.shape[:-1], 2 * plus.shape[-1])
 
     def _split(self, x):
         if self.positive == "first":
             return jnp.split(x, 2, axis=-1)
-        pairs = x.reshape(*x.shape[:-1], -1, 2)
+        pairs = x.reshape(*x.shape[:-1], x.shape[-1] // 2, 2)
         return pairs[..., 0], pairs[..., 1]
 
 
