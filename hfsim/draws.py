@@ -49,6 +49,19 @@ def normal(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Float[Arr
     return jax.random.normal(require_key(key), shape, dtype=jnp.float32).astype(dtype)
 
 
+def coarse_normals(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any) -> Float[Array, "pairs ..."]:
+    """Standard normal numbers of `shape`, the first axis even: the 65,536 quantiles, two from each random word.
+
+    At less than half of the price of `normal`. They end at 4.32 standard deviations, beyond which one in 65,536 normal
+    numbers lies; the variance is 1 - 2e-5. For means and spreads of many devices, not for their rare failures.
+    """
+    if shape[0] % 2:
+        raise InputError("shape", "have an even first axis", shape)
+    words = jax.random.bits(require_key(key), (shape[0] // 2, *shape[1:]), jnp.uint32)
+    halves = jnp.concatenate([words & 0xFFFF, words >> 16]).astype(jnp.float32)
+    return (math.sqrt(2) * jax.lax.erf_inv((halves + 0.5) / 2**15 - 1)).astype(dtype)
+
+
 def row_normals(key: Key[Array, ""], first, shape: tuple[int, ...], dtype: Any) -> Float[Array, "rows ..."]:
     """Standard normal numbers of `shape`, row i drawn at the address (key, first + i).
 

@@ -17,7 +17,9 @@ from hfsim.draws import (
     hashed_bernoulli,
     hashed_bits,
     hashed_uniform,
+    normal,
     require_key,
+    row_normals,
     stream,
 )
 from hfsim.errors import InputError
@@ -84,6 +86,35 @@ def test_a_raw_key_is_refused():
 
 def test_a_traced_key_is_accepted(key):
     assert same(jax.jit(require_key)(key), key)
+
+
+# --------------------------------------------------------------------------------------- rows of a batch
+
+
+def test_rows_are_drawn_at_their_own_address(key):
+    # row i is normal(address(key, first + i)), whatever else is in the batch: to a rounding, for the compiler may take
+    # other instructions for the inverse error function in an array of another size (3 to 5 numbers a row show it)
+    rows = row_normals(key, 0, (7, 8), jnp.float32)
+    for i in range(7):
+        np.testing.assert_allclose(rows[i], normal(address(key, i), (8,), jnp.float32), rtol=3e-7)
+    np.testing.assert_allclose(row_normals(key, 3, (2, 8), jnp.float32), rows[3:5], rtol=3e-7)
+    np.testing.assert_allclose(jax.jit(lambda n: row_normals(key, n, (4, 8), jnp.float32))(3), rows[3:], rtol=3e-7)
+    assert row_normals(key, 0, (0, 8), jnp.float32).shape == (0, 8)
+
+
+def test_rows_are_standard_normal_and_independent(key):
+    x = np.asarray(row_normals(key, 0, (2000, 20), jnp.float32), np.float64)
+    assert scipy.stats.kstest(x.ravel(), "norm").pvalue > 1e-3
+    for one, two in ((x[1:], x[:-1]), (x[:, 1:], x[:, :-1])):
+        assert abs((one * two).mean()) * np.sqrt(one.size) < 4
+
+
+def test_rows_are_the_same_in_both_precisions(key):
+    single = row_normals(key, 0, (3, 4), jnp.float32)
+    with jax.enable_x64(True):
+        double = row_normals(key, 0, (3, 4), jnp.float64)
+        assert double.dtype == jnp.float64
+        np.testing.assert_array_equal(double, np.asarray(single, np.float64))
 
 
 # --------------------------------------------------------------------------------------- the hashed mask

@@ -119,6 +119,42 @@ def test_every_declared_parameter_says_what_it_means():
             assert spec.doc and not spec.doc.endswith("."), f"{model.__name__}.{name}"
 
 
+# --------------------------------------------------------------------------------- optional parameters
+
+
+class Optional(PhysicalModel):
+    """A number that may be missing beside one that may not."""
+
+    gain: Float[Array, "..."] = parameter(unit="1", bounds=(0.0, 2.0), doc="always there")
+    noise: Float[Array, "..."] | None = parameter(unit="uA", bounds=(0.0, 1.0), doc="may be missing", default=None)
+
+
+def test_a_missing_parameter_is_left_out():
+    absent, present = Optional(1.5), Optional(1.5, 0.25)
+    assert absent.noise is None and specifications(Optional)["noise"].optional
+    assert not specifications(Optional)["gain"].optional
+    assert [name for name, _, _ in parameters(absent)] == ["gain"]
+    assert [name for name, _, _ in parameters(present)] == ["gain", "noise"]
+    assert len(jax.tree.leaves(absent)) == 1
+    for model in (absent, present):
+        back = bounded(free(model))
+        assert jax.tree.structure(back) == jax.tree.structure(model)
+        np.testing.assert_allclose(back.gain, 1.5, rtol=1e-5)
+    assert float(jax.jit(lambda m: m.gain)(absent)) == 1.5
+
+
+def test_a_parameter_that_is_there_is_checked_though_it_may_be_missing():
+    for build, argument in (
+        (lambda: Optional(1.0, 2.0), "Optional.noise"),
+        (lambda: Optional(1.0, "no"), "Optional.noise"),
+        (lambda: Optional(None, 0.5), "Optional.gain"),
+        (lambda: Optional(jnp.ones(3), jnp.ones(2)), "Optional.noise"),
+    ):
+        with pytest.raises(InputError) as caught:
+            build()
+        assert caught.value.argument == argument
+
+
 # --------------------------------------------------------------------------------- walking a tree of models
 
 

@@ -14,7 +14,7 @@ from hfsim.devices import Pulse, Transistor
 from hfsim.errors import InputError
 from hfsim.hybrid import ferroelectric_capacitor, memristor
 from hfsim.parameters import specifications
-from hfsim.units import convert, factor, parse_unit
+from hfsim.units import convert, duration, factor, parse_unit, seconds
 from tests.declared_models import model_classes
 
 
@@ -106,6 +106,67 @@ def test_every_declared_unit_is_one():
     assert len(declared) > 50  # the walk found the models
     for place, unit in declared.items():
         assert math.isfinite(parse_unit(unit).scale), place
+
+
+# --------------------------------------------------------------------------------------------- times
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1 s", 1.0),
+        ("90 seconds", 90.0),
+        ("2.5min", 150.0),
+        ("15 mins", 900.0),
+        (" 1 h ", 3600.0),
+        ("3 hours", 10800.0),
+        ("1 d", 86400.0),
+        ("7 days", 604800.0),
+        ("1 week", 604800.0),
+        ("12 months", 365.25 * 86400),
+        ("10 years", 3652.5 * 86400),
+        ("1e3 a", 365250.0 * 86400),
+        ("1e-3 s", 1e-3),
+    ],
+)
+def test_times_as_people_write_them(text, expected):
+    assert seconds(text) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1", "h", "1 ms", "1 as", "1 ss", "1 ds", "-1 s", "1.2.3 h", ". s", "1 h 3 min", "1 Year", None, 3600.0],
+)
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(
+        InputError, match='`time` must be a number with a unit of time, as in "10 years", but was'
+    ) as error:
+        seconds(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (0.0, "0 s"),
+        (0.5, "0.5 s"),
+        (59.9, "59.9 s"),
+        (60.0, "1 min"),
+        (7200.0, "2 h"),
+        (86400.0, "1 day"),
+        (86400.1, "1 day"),
+        (129600.0, "1.5 days"),
+        (604800.0, "1 week"),
+        (365.25 * 864000, "10 years"),
+    ],
+)
+def test_a_duration_reads_well(time, text):
+    assert duration(time) == text
+
+
+@given(st.floats(1e-6, 1e15))
+def test_a_duration_is_read_back_to_three_digits(time):
+    assert seconds(duration(time)) == pytest.approx(time, rel=5.1e-3)
 
 
 # The dimensional tests: each formula in SI numbers and SI constants gives what hfsim gives in its own units.

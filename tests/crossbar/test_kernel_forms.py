@@ -1,4 +1,4 @@
-"""The same kernel however it is run: eager, compiled, in parts, on several devices, over chips; and what is compiled."""
+"""The same kernel however it is run: eager, compiled, in parts, on several devices, over chips; what is compiled."""
 
 import os
 import subprocess

@@ -26,7 +26,7 @@ from jaxtyping import Array, Float
 from hfsim.cards import Card
 from hfsim.devices.relaxation import arrhenius_acceleration, log_read_time, normalised_path
 from hfsim.devices.retention.interface import AbstractRetention, RetentionState, Window
-from hfsim.draws import normal
+from hfsim.draws import coarse_normals, normal
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import NANOSECONDS, ROOM_TEMPERATURE
@@ -91,7 +91,12 @@ class CMORetention(AbstractRetention):
         return self.mean(state) + self._deviation(state) * path
 
     def snapshots(
-        self, state: RetentionState, seconds: Float[Array, " times"], temperature=ROOM_TEMPERATURE
+        self,
+        state: RetentionState,
+        seconds: Float[Array, " times"],
+        temperature=ROOM_TEMPERATURE,
+        *,
+        coarse: bool = False,
     ) -> Float[Array, "times *devices"]:
         """Conductances [uS] at several times since programming, clipped: the same process by its increments.
 
@@ -103,6 +108,7 @@ class CMORetention(AbstractRetention):
             state: devices as programmed; their clock is not looked at.
             seconds: times [s], rising.
             temperature: of the whole rest [K].
+            coarse: whether to take the cheaper `hfsim.draws.coarse_normals`, which end at 4.32 deviations.
 
         Raises:
             InputError: times that do not rise from 0 on.
@@ -114,9 +120,10 @@ class CMORetention(AbstractRetention):
         variance = jnp.square(jnp.maximum(self.sigma_0 + self.sigma_1 * u, 0.0)) * (aged > 0)
         gained = variance - jnp.concatenate([jnp.zeros_like(variance[:1]), variance[:-1]])
         step = jnp.where(gained > 0, jnp.sqrt(jnp.where(gained > 0, gained, 1.0)), 0.0)
-        shape = (len(aged), *state.programmed.shape)
+        draw, count = (coarse_normals, len(aged) + len(aged) % 2) if coarse else (normal, len(aged))
+        draws = draw(self.event_key(state, "snapshots"), (count, *state.programmed.shape), state.programmed.dtype)
         # the sums below read each number once more; without the barrier XLA would draw it again for each
-        draws = jax.lax.optimization_barrier(normal(self.event_key(state, "snapshots"), shape, state.programmed.dtype))
+        draws = jax.lax.optimization_barrier(draws)
         G, result = state.programmed, []
         for i in range(len(aged)):
             G = G + step[i] * draws[i]
