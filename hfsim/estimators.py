@@ -86,5 +86,6 @@ class Soft(AbstractEstimator, PhysicalModel):
         return self.floor(x + 0.5)
 
     def floor(self, x):
-        base = jax.lax.stop_gradient(jnp.round(x))  # the jump nearest to x
-        return base - 1 + jax.nn.sigmoid((x - base) / self.width)
+        # the jump nearest to x and its neighbours: what farther ones would add is 1 or 0 up to exp(-1.5/width)
+        base = jax.lax.stop_gradient(jnp.round(x))
+        return base - 2 + sum(jax.nn.sigmoid((x - base - k) / self.width) for k in (-1, 0, 1))

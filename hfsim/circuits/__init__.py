@@ -1,8 +1,13 @@
-"""Devices on wires: floating lines, array reads, the sense amplifier, the transfer line, the lines of a crossbar."""
+"""Devices on wires: floating lines, array reads, sense amplifier, transfer line; converters; a crossbar's wires."""
 
 from hfsim.circuits.array_read import ArrayRead as ArrayRead
 from hfsim.circuits.array_read import bit_error_rate as bit_error_rate
 from hfsim.circuits.array_read import read_array as read_array
+from hfsim.circuits.converters import ADC as ADC
+from hfsim.circuits.converters import DAC as DAC
+from hfsim.circuits.converters import AbstractQuantiser as AbstractQuantiser
+from hfsim.circuits.converters import LearnedStepSize as LearnedStepSize
+from hfsim.circuits.converters import Rounding as Rounding
 from hfsim.circuits.floating_line import FloatingLine as FloatingLine
 from hfsim.circuits.read_curve import AbstractReadCurve as AbstractReadCurve
 from hfsim.circuits.read_curve import CubicCurve as CubicCurve

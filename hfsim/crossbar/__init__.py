@@ -1,10 +1,10 @@
 """A matrix of memristors: encoding, converters, wires, programming, tiles."""
 
-from hfsim.crossbar.converters import ADC as ADC
-from hfsim.crossbar.converters import DAC as DAC
-from hfsim.crossbar.converters import AbstractQuantiser as AbstractQuantiser
-from hfsim.crossbar.converters import LearnedStepSize as LearnedStepSize
-from hfsim.crossbar.converters import Rounding as Rounding
+from hfsim.circuits.converters import ADC as ADC
+from hfsim.circuits.converters import DAC as DAC
+from hfsim.circuits.converters import AbstractQuantiser as AbstractQuantiser
+from hfsim.circuits.converters import LearnedStepSize as LearnedStepSize
+from hfsim.circuits.converters import Rounding as Rounding
 from hfsim.crossbar.convolution import kernel_of as kernel_of
 from hfsim.crossbar.convolution import matrix_of as matrix_of
 from hfsim.crossbar.convolution import patches as patches

@@ -7,7 +7,8 @@
 
 An object is a value: it never changes, and every method gives a new one. It holds the key of its reads, so that the
 same product gives the same numbers; `xbar.product(x, key)` reads with another key, `xbar.reading(key)` is the same
-chip with another one.
+chip with another one. Products are compiled: whether a network of wires converged is asked of
+`xbar.kernel.wires.solve`.
 """
 
 import dataclasses
@@ -69,7 +70,7 @@ class Crossbar(eqx.Module):
             encoding: how weights are held; None as the card says.
             wires: whether to solve for the lines' resistance.
             per_column: whether each output's weights fill the window, or those of the whole matrix.
-            options: of the kernel (`hfsim.crossbar.Kernel`), such as `backward`.
+            options: of the kernel (`hfsim.crossbar.Kernel`), such as `backward` or another `adc`.
 
         Raises:
             InputError: W is no finite matrix, the key is none, or the card describes no array.
@@ -159,7 +160,7 @@ class Crossbar(eqx.Module):
             return f"Crossbar({self.shape[0]} x {self.shape[1]} on {self.card}, {many})"
         cells = self.cells
         row_tiles, column_tiles, rows, columns = cells.G.shape
-        G, noise = np.asarray(cells.G), float(np.mean(cells.sigma))
+        G, noise = np.asarray(cells.G), float(np.mean(np.asarray(cells.sigma)))
         kernel = self.kernel
         wires = "without wires" if kernel.wires is None else f"wires of {float(kernel.wires.r_wl):g} ohm a segment"
         return (

@@ -3,11 +3,12 @@
 from typing import Any
 
 import jax
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from hfsim.cards import Card
+from hfsim.circuits.converters import ADC, DAC
 from hfsim.circuits.wires import Wires
-from hfsim.crossbar.converters import ADC, DAC
 from hfsim.crossbar.encoding import AbstractEncoding, Differential, SingleEnded
 from hfsim.crossbar.kernel import Kernel
 from hfsim.errors import InputError
@@ -28,6 +29,12 @@ class CrossbarDesign(PhysicalModel):
     )
     r_wl: Float[Array, ""] = parameter(unit="ohm", bounds=(0.0, 1e6), doc="segment of a word line")
     r_bl: Float[Array, ""] = parameter(unit="ohm", bounds=(0.0, 1e6), doc="segment of a bit line")
+
+    def __check_init__(self):
+        for name in ("devices_per_weight", "input_bits", "output_bits"):
+            value = getattr(self, name)
+            if not isinstance(value, Tracer) and float(value) != round(float(value)):
+                raise InputError(f"CrossbarDesign.{name}", "be a whole number", float(value))
 
     @classmethod
     def from_card(cls, card: Card) -> "CrossbarDesign":
@@ -54,13 +61,12 @@ class CrossbarDesign(PhysicalModel):
         return Wires(r_wl=self.r_wl, r_bl=self.r_bl)
 
     def kernel(self, *, encoding: AbstractEncoding | None = None, wires: bool = False, **options: Any) -> Kernel:
-        """A kernel with these converters; `wires` True adds the lines' resistance, `options` are the kernel's."""
+        """A kernel with these converters; `wires` True adds the lines' resistance, `options` replace what is here."""
         encoding = self.encoding if encoding is None else encoding
-        return Kernel(
-            encoding=encoding,
-            dac=DAC(bits=int(self.input_bits)),
-            adc=ADC(bits=int(self.output_bits), range=self.output_range * encoding.gain * self.V_read),
-            V_read=self.V_read,
-            wires=self.wires if wires else None,
-            **options,
-        )
+        described = {
+            "dac": DAC(bits=int(self.input_bits)),
+            "adc": ADC(bits=int(self.output_bits), range=self.output_range * encoding.gain * self.V_read),
+            "V_read": self.V_read,
+            "wires": self.wires if wires else None,
+        }
+        return Kernel(encoding=encoding, **{**described, **options})

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from hfsim.crossbar.converters import DAC
+from hfsim.circuits.converters import DAC
 from hfsim.draws import address
 from hfsim.errors import InputError
 from hfsim.estimators import with_gradient_of

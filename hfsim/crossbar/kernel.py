@@ -28,9 +28,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from hfsim.circuits.converters import ADC, DAC
 from hfsim.circuits.read_curve import AbstractReadCurve
 from hfsim.circuits.wires import Wires
-from hfsim.crossbar.converters import ADC, DAC
 from hfsim.crossbar.encoding import AbstractEncoding
 from hfsim.crossbar.inputs import AbstractInputs, AbstractScaling, IterativeBound, LargestInput, OnePass, Unscaled
 from hfsim.draws import address, require_key, row_normals, stream
@@ -100,9 +100,17 @@ class Kernel(PhysicalModel):
         """delta W^T through the same cells: bit lines driven, word lines read, each vector scaled to the converter.
 
         `backward_dac` and `backward_adc` convert, where given.
+
+        Raises:
+            InputError: converters of one sign, or of one range per column, and none given for the way back; cotangents
+                that do not fit the array, or a key that is none.
         """
-        batch, delta = delta.shape[:-1], delta.reshape(-1, delta.shape[-1])
         dac, adc = self.backward_dac or self.dac, self.backward_adc or self.adc
+        self._check_return(cells, delta, dac, adc)
+        if key is not None:
+            require_key(key)
+        delta = jnp.asarray(delta, jnp.result_type(cells.G, delta, float))
+        batch, delta = delta.shape[:-1], delta.reshape(-1, delta.shape[-1])
         scale = LargestInput(dac.range).scale(delta)
         code = dac.code(delta / scale)
         codes = self.encoding.spread(code)
@@ -127,6 +135,17 @@ class Kernel(PhysicalModel):
             raise InputError("x", f"have {cells.G.shape[0]} features on its last axis", f"of shape {x.shape}")
         dtype = jnp.result_type(cells.G, x, float)
         return x.shape[:-1], x.reshape(-1, x.shape[-1]).astype(dtype)
+
+    def _check_return(self, cells: Cells, delta, dac: DAC, adc: ADC) -> None:
+        outputs = jax.eval_shape(self.encoding.weights, cells.G).shape[-1]
+        if jnp.ndim(delta) < 1 or jnp.shape(delta)[-1] != outputs:
+            raise InputError("delta", f"have {outputs} features on its last axis", f"of shape {jnp.shape(delta)}")
+        for name, converter in (("backward_dac", dac), ("backward_adc", adc)):
+            if not converter.signed:
+                raise InputError(name, "be a signed converter: what comes back has both signs", "unsigned")
+        own = [v for v in (adc.range, adc.gain, adc.offset, adc.sigma) if v is not None and jnp.ndim(v)]
+        if self.backward_adc is None and own:
+            raise InputError("backward_adc", "be given where each column has a converter of its own", "None")
 
     def _product(self, cells, x, key, first):
         scale = self.scaling.scale(x)

@@ -272,3 +272,19 @@ def test_two_passes_read_positive_and_negative_parts_of_their_own(key):
     np.testing.assert_allclose(two, 1.1 * X @ W, atol=5e-5)
     one = product(make(encoding, adc=adc), cells, X)
     np.testing.assert_allclose(one, 1.1 * X @ W + 3.0 / (float(encoding.gain) * V_READ), atol=5e-5)
+
+
+def test_what_comes_back_needs_converters_of_both_signs_and_its_own_widths():
+    encoding = SingleEnded(**WINDOW)
+    cells = noisy_cells(encoding, W)
+    delta = grid(2, 3, OUTPUTS)
+    one_sign = make(encoding, dac=DAC(bits=LAST, signed=False), inputs=TwoPasses())
+    with pytest.raises(InputError, match="`backward_dac` must be a signed converter"):
+        one_sign.transposed(cells, delta)
+    columns = make(encoding, adc=ADC(range=np.linspace(50.0, 60.0, OUTPUTS)))
+    with pytest.raises(InputError, match="`backward_adc` must be given where each column"):
+        columns.transposed(cells, delta)
+    with pytest.raises(InputError, match=f"`delta` must have {OUTPUTS} features"):
+        make(encoding).transposed(cells, grid(2, 3, OUTPUTS + 1))
+    with pytest.raises(InputError, match="typed key"):
+        make(encoding).transposed(cells, delta, jax.random.PRNGKey(0))

@@ -44,10 +44,10 @@ def test_eager_and_compiled_agree(key):
     # rounding may move a current across a tie: few codes, by one
     step = 4 / 127
     cells = noisy_cells(ENCODING, W)
-    kernel = make(ENCODING, **FULL)
+    kernel = make(ENCODING, **{**FULL, "bound": None})
     eager, compiled = kernel(cells, jnp.asarray(X), key), product(kernel, cells, X, key)
     apart = np.abs(eager - compiled) / np.asarray(kernel.scaling.scale(jnp.asarray(X)))
-    assert np.mean(apart > 1e-4) < 0.05 and apart.max() < 8.1 * step
+    assert np.mean(apart > 1e-4) < 0.05 and apart.max() < 1.1 * step
     before = make(ENCODING, dac=FULL["dac"], adc=ADC(range=1e6, sigma=0.5))
     np.testing.assert_allclose(before(cells, jnp.asarray(X), key), product(before, cells, X, key), atol=1e-5)
 
@@ -183,6 +183,7 @@ def test_products_name_their_precision_and_no_array_of_batch_times_cells_is_made
             narrow = any(v.aval.dtype == jnp.bfloat16 for v in equation.invars)
             assert narrow or equation.params["precision"] == highest, equation
             coarse += narrow
+            assert equation.outvars[0].aval.dtype == jnp.float32, equation  # whose sums are in float32
         for variable in equation.outvars:
             assert getattr(variable.aval, "size", 0) < BATCH * LINES * COLUMNS, equation
     assert coarse > 0 and sum(e.primitive.name == "dot_general" for e in found) > coarse

@@ -92,12 +92,6 @@ class _Converter(PhysicalModel):
             return (-1 if self.signed else 0), 1
         return (-(2 ** (self.bits - 1)) + 1, 2 ** (self.bits - 1) - 1) if self.signed else (0, 2**self.bits - 1)
 
-    def _converted(self, u):
-        low, high = self.codes
-        if self.bits is None:
-            return clipped(u, low, high)
-        return self.quantiser(u, jnp.asarray(1 / high, u.dtype), low, high)
-
 
 class DAC(_Converter):
     """Digital input to the voltage of a word line, as a fraction of the read voltage."""
@@ -112,9 +106,9 @@ class DAC(_Converter):
 
     def code(self, x: Float[Array, "..."]) -> Float[Array, "..."]:
         """q: the code nearest to x/range, over the last code."""
-        if self.bits is None:
-            return self._converted(x / self.range)
         low, high = self.codes
+        if self.bits is None:
+            return clipped(x / self.range, low, high)
         return self.quantiser(x, self.range / high, low, high) / self.range
 
     def drive(self, code, key: Key[Array, ""] | None = None, first=0) -> Float[Array, "rows lines"]:
@@ -153,6 +147,5 @@ class ADC(_Converter):
         return self.quantiser(current, self.range / high, low, high)
 
     def saturates(self, current) -> Bool[Array, "..."]:
-        """Whether an amplified current [uA] lies beyond the codes."""
-        low, high = self.codes
-        return (current > self.range) | (current < low / high * self.range)
+        """Whether an amplified current [uA] lies beyond the codes; of one sign, beyond the last alone."""
+        return (jnp.abs(current) if self.signed else current) > self.range
