@@ -3,7 +3,8 @@
 Cell (i, j) of conductance G_ij hangs between word line i, driven at V_i beside column 0, and bit line j, sensed at
 virtual ground behind the last row. There is a segment r_wl between a driver and the first cell and between
 neighbours, a segment r_bl between neighbours and between the last cell and the sensed end; drivers and sensed ends
-may have resistances of their own. With U the voltage across the cells and D = G f(U) the currents through them
+may have resistances of their own, and lie at the other ends, or at both (`driven`, `sensed`). With U the voltage
+across the cells and D = G f(U) the currents through them
 
     U = V - R_w D - R_b D,          I_j = sum_i D_ij
 
@@ -39,6 +40,8 @@ MEGOHM = 1e-6
 """1 ohm in Mohm: with V, uA and uS resistances count in Mohm."""
 SHORTEST = 1e-6
 """Of a Newton step: shorter ones are no longer halved."""
+ENDS = ("start", "end", "both")
+"""Of a word line: beside column 0 and behind the last one; of a bit line: before row 0 and behind the last one."""
 CHUNK = 8
 """Inputs solved together: one vector register of them, and few enough for the cache."""
 
@@ -88,16 +91,15 @@ class Wires(PhysicalModel):
         unit="ohm", bounds=(0.0, 1e12), default=0.0, doc="resistance of a bit line's sensed end"
     )
     curve: AbstractReadCurve | None = None
-    driven: Literal["start", "both"] = eqx.field(static=True, default="start")
-    sensed: Literal["end", "both"] = eqx.field(static=True, default="end")
+    driven: Literal["start", "end", "both"] = eqx.field(static=True, default="start")
+    sensed: Literal["start", "end", "both"] = eqx.field(static=True, default="end")
     tolerance: float | None = eqx.field(static=True, default=None)
     iterations: int = eqx.field(static=True, default=200)
 
     def __check_init__(self):
-        if self.driven not in ("start", "both"):
-            raise InputError("driven", "be 'start' or 'both'", repr(self.driven))
-        if self.sensed not in ("end", "both"):
-            raise InputError("sensed", "be 'end' or 'both'", repr(self.sensed))
+        for name in ("driven", "sensed"):
+            if getattr(self, name) not in ENDS:
+                raise InputError(name, f"be one of {', '.join(ENDS)}", repr(getattr(self, name)))
         if self.curve is not None and not isinstance(self.curve, AbstractReadCurve):
             raise InputError("curve", "be a read curve or None for ohmic devices", repr(self.curve))
         if not isinstance(self.iterations, int) or self.iterations < 1:
@@ -237,8 +239,9 @@ class Wires(PhysicalModel):
             return (value * MEGOHM).astype(dtype).reshape((lines, 1) if value.ndim else ())
 
         row, column = (rows, [(rows, 1)]), (columns, [(columns,), (1, columns)])
-        word = Lines(of("r_wl", *row), of("R_drive", *row), True, self.driven == "both")
-        return word, Lines(of("r_bl", *column), of("R_sense", *column), False, self.sensed == "both")
+        word = Lines(of("r_wl", *row), of("R_drive", *row), self.driven != "end", self.driven == "both")
+        bit = Lines(of("r_bl", *column), of("R_sense", *column), self.sensed == "start", self.sensed == "both")
+        return word, bit
 
     def _drops(self, D):
         """Voltages [V] that cell currents D (rows, columns, inputs) drop on word and on bit lines."""

@@ -353,6 +353,9 @@ def _mirror(x):
     return x[::-1, ::-1]
 
 
+_TURNED = {"start": "end", "end": "start", "both": "both"}
+
+
 def _mirrored(wires: Wires, shape: tuple[int, int]) -> Wires:
     """The wires of the array turned over its antidiagonal: its word lines are the columns, driven where they sense."""
 
@@ -368,8 +371,8 @@ def _mirrored(wires: Wires, shape: tuple[int, int]) -> Wires:
         R_drive=lines(wires.R_sense, 1),
         r_bl=lines(wires.r_wl, 0),
         R_sense=lines(wires.R_drive, 0),
-        driven="both" if wires.sensed == "both" else "start",
-        sensed="both" if wires.driven == "both" else "end",
+        driven=_TURNED[wires.sensed],
+        sensed=_TURNED[wires.driven],
     )
 
 

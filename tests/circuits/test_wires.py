@@ -22,6 +22,7 @@ CASES = {
     "segments": dict(r_wl=3.0, r_bl=1.5),
     "terminals": dict(r_wl=3.0, r_bl=1.5, R_drive=20.0, R_sense=35.0),
     "driven from both ends": dict(r_wl=3.0, r_bl=1.5, R_drive=5.0, R_sense=2.0, driven="both"),
+    "at the other ends": dict(r_wl=3.0, r_bl=1.5, R_drive=20.0, R_sense=35.0, driven="end", sensed="start"),
     "both at both ends": dict(r_wl=4.0, r_bl=2.5, driven="both", sensed="both"),
     "one resistance per line": PER_LINE | dict(driven="both", sensed="both"),
     "heavy lines": dict(r_wl=300.0, r_bl=500.0, R_drive=10.0),
@@ -56,12 +57,11 @@ def nodal(w: Wires, G, V_rows, V_columns=0.0, effective=None):
         A[a, b] -= g
         A[b, a] -= g
 
-    ends = [(word[i, 0], V_rows[i], 1e6 / (r_w[i] + R_d[i]), i, None) for i in range(m)]
-    ends += [(bit[-1, j], V_columns[j], 1e6 / (r_b[j] + R_s[j]), None, j) for j in range(n)]
-    if w.driven == "both":
-        ends += [(word[i, -1], V_rows[i], 1e6 / (r_w[i] + R_d[i]), i, None) for i in range(m)]
-    if w.sensed == "both":
-        ends += [(bit[0, j], V_columns[j], 1e6 / (r_b[j] + R_s[j]), None, j) for j in range(n)]
+    places = {"start": [0], "end": [-1], "both": [0, -1]}
+    ends = [(word[i, end], V_rows[i], 1e6 / (r_w[i] + R_d[i]), i, None) for end in places[w.driven] for i in range(m)]
+    ends += [
+        (bit[end, j], V_columns[j], 1e6 / (r_b[j] + R_s[j]), None, j) for end in places[w.sensed] for j in range(n)
+    ]
     for node, potential, g, _, _ in ends:
         A[node, node] += g
         source[node] += g * potential
@@ -438,8 +438,8 @@ def test_nothing_is_nan_at_the_corners_of_the_bounds(curved):
     ("build", "message"),
     [
         (lambda: Wires(-1.0, 1.0), "Wires.r_wl"),
-        (lambda: Wires(1.0, 1.0, driven="end"), "driven"),
-        (lambda: Wires(1.0, 1.0, sensed="start"), "sensed"),
+        (lambda: Wires(1.0, 1.0, driven="left"), "driven"),
+        (lambda: Wires(1.0, 1.0, sensed="bottom"), "sensed"),
         (lambda: Wires(1.0, 1.0, curve=0.3), "curve"),
         (lambda: Wires(1.0, 1.0, iterations=0), "iterations"),
         (lambda: Wires(1.0, 1.0, tolerance=0.0), "tolerance"),

@@ -317,3 +317,16 @@ def test_what_lines_cannot_deliver_is_refused(network):
     curved = eqx.tree_at(lambda w: w.curve, wires, SinhCurve(V_0=0.5), is_leaf=lambda x: x is None)
     with pytest.raises(InputError, match="`wires.curve` must be None"):
         update_voltages(lambda V: G * V, 1.0, HalfVoltage(), np.ones((4, 3), bool), curved)
+
+
+def test_lines_that_are_held_at_their_other_ends_are_the_array_turned_over():
+    # driven at the right and sensed at the top: the same as the array turned by 180 degrees
+    rng = np.random.default_rng(8)
+    G = jnp.asarray(rng.uniform(50.0, 500.0, (5, 4)), jnp.float32)
+    selected = jnp.asarray(rng.uniform(size=(5, 4)) < 0.3)
+    usual, other = Wires(30.0, 20.0, 10.0, 5.0), Wires(30.0, 20.0, 10.0, 5.0, driven="end", sensed="start")
+    row = selected[1][None] & (jnp.arange(5) == 1)[:, None]
+    found = update_voltages(lambda V: G * V, 1.3, HalfVoltage(), row, other)
+    turned = update_voltages(lambda V: G[::-1, ::-1] * V, 1.3, HalfVoltage(), row[::-1, ::-1], usual)
+    np.testing.assert_allclose(found.voltage, turned.voltage[::-1, ::-1], atol=1e-5)
+    assert float(jnp.max(jnp.abs(found.voltage))) > 0.5
