@@ -84,15 +84,17 @@ def test_noise_has_the_deviation_of_devices_drawn_one_by_one(problem, backward):
 def test_the_share_is_what_arrives_of_an_extra_current(x64):
     # own-column derivative of the network over the cell's voltage, both ways
     G = jax.random.uniform(jax.random.key(0), (9, 7), minval=9.0, maxval=88.0)
+    forward = jax.jit(jax.jacobian(lambda g, w: w.currents(g, jnp.ones(9))))
+    backward = jax.jit(jax.jacobian(lambda g, w: w.backward_currents(g, jnp.ones(7))))
     for options in ({}, {"driven": "both", "sensed": "both"}):
         wires = Wires(**{name: 0.02 * r for name, r in LINES.items()}, **options)
         solution = wires.solve(G, jnp.ones(9))
-        slopes = jax.jacobian(lambda g, w=wires: w.currents(g, jnp.ones(9)))(G)
+        slopes = forward(G, wires)
         exact = jnp.stack([slopes[j, :, j] for j in range(7)], axis=1) / (solution.word - solution.bit)
         np.testing.assert_allclose(wires.share(G), exact, atol=3e-2 * float(jnp.max(1 - exact)))
         solution = wires.solve(G, jnp.ones(7), backward=True)
         np.testing.assert_allclose(solution.currents, wires.backward_currents(G, jnp.ones(7)), rtol=1e-10)
-        slopes = jax.jacobian(lambda g, w=wires: w.backward_currents(g, jnp.ones(7)))(G)
+        slopes = backward(G, wires)
         exact = jnp.stack([slopes[i, i] for i in range(9)]) / (solution.bit - solution.word)
         np.testing.assert_allclose(wires.share(G, backward=True), exact, atol=3e-2 * float(jnp.max(1 - exact)))
 
@@ -116,11 +118,12 @@ def test_gradients_reach_wires_conductances_and_noise(problem, x64):
     G = encoding.targets(jnp.asarray(W))
     moved = jnp.asarray(rng.normal(size=G.shape))
 
+    @jax.jit
     def of_cells(t, s):
         return jnp.sum(jnp.sin(kernel(Cells(G + t * moved, rough + s * moved), x, jax.random.key(0))))
 
     for argument in (0, 1):
-        slope = jax.grad(of_cells, argnums=argument)(0.0, 0.0)
+        slope = jax.jit(jax.grad(of_cells, argnums=argument))(0.0, 0.0)
         step = 1e-4
         ends = [of_cells(*(sign * step if i == argument else 0.0 for i in range(2))) for sign in (1, -1)]
         assert float(slope) == pytest.approx(float(ends[0] - ends[1]) / (2 * step), rel=1e-6)
