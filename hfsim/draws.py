@@ -20,6 +20,8 @@ from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from hfsim.errors import InputError
 
+_VECTOR = 8  # single-precision numbers in a register
+
 
 def stream(key: Key[Array, ""], name: str) -> Key[Array, ""]:
     """The sub-stream of `key` with this name."""
@@ -67,8 +69,13 @@ def row_normals(key: Key[Array, ""], first, shape: tuple[int, ...], dtype: Any) 
 
     A batch that is split, padded or put together again gets the same numbers in the same rows.
     """
+    width = math.prod(shape[1:])
+    wide = max(width, _VECTOR)  # shorter rows are rounded otherwise where a compiled loop does not fill a register
     rows = first + jnp.arange(shape[0])
-    return jax.vmap(lambda row: normal(address(key, row), shape[1:], dtype))(rows)
+    numbers = jax.vmap(lambda row: normal(address(key, row), (wide,), dtype))(rows)
+    if wide > width:
+        numbers = jax.lax.optimization_barrier(numbers)[:, :width]
+    return numbers.reshape(shape)
 
 
 class EventHash(NamedTuple):

@@ -91,15 +91,18 @@ def test_a_traced_key_is_accepted(key):
 # --------------------------------------------------------------------------------------- rows of a batch
 
 
-def test_rows_are_drawn_at_their_own_address(key):
-    # row i is normal(address(key, first + i)), whatever else is in the batch: to a rounding, for the compiler may take
-    # other instructions for the inverse error function in an array of another size (3 to 5 numbers a row show it)
-    rows = row_normals(key, 0, (7, 8), jnp.float32)
-    for i in range(7):
-        np.testing.assert_allclose(rows[i], normal(address(key, i), (8,), jnp.float32), rtol=3e-7)
-    np.testing.assert_allclose(row_normals(key, 3, (2, 8), jnp.float32), rows[3:5], rtol=3e-7)
-    np.testing.assert_allclose(jax.jit(lambda n: row_normals(key, n, (4, 8), jnp.float32))(3), rows[3:], rtol=3e-7)
-    assert row_normals(key, 0, (0, 8), jnp.float32).shape == (0, 8)
+@pytest.mark.parametrize("width", [1, 3, 4, 5, 8, 13])
+def test_rows_are_drawn_at_their_own_address(key, width):
+    # to the bit, whatever else is in the batch: rows of 3 to 5 numbers were rounded otherwise in batches of other sizes
+    draw = jax.jit(row_normals, static_argnums=(2, 3))
+    rows = np.asarray(draw(key, 0, (64, width), jnp.float32))
+    for first, end in ((0, 1), (1, 4), (4, 9), (9, 22), (22, 64)):
+        part = draw(key, first, (end - first, width), jnp.float32)
+        np.testing.assert_array_equal(part, rows[first:end])
+    assert len(np.unique(rows)) == rows.size
+    wide = max(width, 8)
+    np.testing.assert_allclose(rows[5], normal(address(key, 5), (wide,), jnp.float32)[:width], rtol=3e-7)
+    assert row_normals(key, 0, (0, width), jnp.float32).shape == (0, width)
 
 
 def test_rows_are_standard_normal_and_independent(key):
