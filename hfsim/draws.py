@@ -7,7 +7,11 @@ checkpointing, resuming or sharding.
 The learning rule's mask needs one Bernoulli draw per weight and sample; threefry would cost most of a
 training step. `hashed_bernoulli` is an integer hash of (event, row, column) that fuses into the update; rows
 and columns are hashed by a 32-bit finaliser with full avalanche (constants of Wellons' search, "lowbias32",
-2018, public domain). Use it for masks and rounding; device noise comes from threefry.
+2018, public domain). Use it for masks and rounding.
+
+A pulsed update needs a number per device and pulse, and so many that threefry would cost more than the devices.
+`hashed_words` puts (row xor column, event, number) through the whole finaliser, and `hashed_normals` makes noise of the
+words' bits; what they fall short of is in their docstrings, and tested. All other device noise comes from threefry.
 """
 
 import math
@@ -95,7 +99,7 @@ def _avalanche(x: UInt32[Array, "..."]) -> UInt32[Array, "..."]:
     return x ^ (x >> 16)
 
 
-def event_hash(key: Key[Array, ""], event: Int[Array, ""], shape: tuple[int, ...]) -> EventHash:
+def event_hash(key: Key[Array, ""], event: Int[Array, ""] | int, shape: tuple[int, ...]) -> EventHash:
     """The random words of `event` on an array of `shape`, which has at least one axis.
 
     Threefry draws an odd multiplier and an offset for the event; each row and column hashes its number with
@@ -125,3 +129,21 @@ def hashed_bernoulli(event: EventHash, probability: Float[Array, ""]) -> Bool[Ar
 def hashed_uniform(event: EventHash) -> Float[Array, "..."]:
     """Uniform float32 numbers in [0, 1) at each place of the array, on a grid of 2^-24."""
     return (hashed_bits(event) >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
+
+
+def hashed_words(event: EventHash, number: Int[Array, "..."] | int = 0) -> UInt32[Array, "..."]:
+    """One well mixed 32-bit word for each place of the array; another one for each `number` of the same event."""
+    return _avalanche((event.rows ^ event.columns) + jnp.asarray(number).astype(jnp.uint32) * jnp.uint32(0x632BE5AB))
+
+
+def hashed_normals(event: EventHash, number: Int[Array, "..."] | int = 0) -> Float[Array, "..."]:
+    """Nearly normal float32 numbers of variance 1 at each place of the array: the bits of a word counted, and smoothed.
+
+    A binomial number of 32 draws and a uniform one of its spacing's width, of the same word: mean 0, variance 1 and
+    skew 0 as those of a normal number, fourth moment 2.94 for 3, largest value 5.8; no quantile is off by more than 0.015
+    deviations inside +-2 (0.08 at +-3.1).
+    """
+    word = hashed_words(event, number)
+    count = jax.lax.population_count(word).astype(jnp.float32)
+    smooth = ((word * jnp.uint32(0x9E3779B1)) >> 8).astype(jnp.float32) * jnp.float32(2.0**-24)
+    return (count + smooth - jnp.float32(16.5)) * jnp.float32(1 / math.sqrt(8 + 1 / 12))

@@ -1,5 +1,7 @@
 """Shared fixtures: float64 where a test asks for it, the project's card, typed keys."""
 
+import gc
+
 import hypothesis
 import jax
 import pytest
@@ -33,3 +35,10 @@ def key():
 def pytest_collection_modifyitems(items):
     """Probe the installation first: wrong products would fail everything else without saying why."""
     items.sort(key=lambda item: item.path.name != "test_installation.py")
+
+
+def pytest_collection_finish():
+    """Collect garbage more rarely: tracing allocates much and leaves little, and the modules stay."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 10, 50)

@@ -32,12 +32,14 @@ def check_parameter_gradients(
     step: float = 1e-5,
     insensitive: tuple[str, ...] = (),
     implicit: tuple[str, ...] = (),
+    compiled: Callable[[list[jax.Array]], jax.Array] | None = None,
 ) -> list[jax.Array]:
     """Assert that d scalar(model)/d parameter is right for each parameter, in a random direction of its entries.
 
     `insensitive` names the parameters that must have a zero gradient; any other zero is a failure, so that no
-    gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. Returns the
-    gradients, in the order of `parameters`.
+    gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. `compiled` is the
+    scalar as a compiled function of the list of values, from a caller that has it. Returns the gradients, in the
+    order of `parameters`.
     """
     names = [name for name, _, _ in parameters(model)]
     values = [value for _, _, value in parameters(model)]
@@ -50,7 +52,7 @@ def check_parameter_gradients(
     def at(new):
         return scalar(eqx.tree_at(leaves, model, new))
 
-    function = jax.jit(at)
+    function = jax.jit(at) if compiled is None else compiled
     gradients = jax.jit(jax.grad(at))(values)
     rng = np.random.default_rng(0)
     for index, name in enumerate(names):

@@ -1,8 +1,8 @@
 """Less optimisation by the compiler: half of the compile time, which is most of these tests' time.
 
 Used by the tests of single models, whose programs are large and run for microseconds. The results are the same
-numbers but for rounding; the fused programs that users run are tested in tests/hybrid, tests/learning and
-tests/training, and timed in benchmarks.
+numbers but for rounding; the fused programs that users run are tested in tests/hybrid/test_array.py, tests/learning,
+tests/training and the notebooks, and timed in benchmarks.
 """
 
 import jax

@@ -1,4 +1,4 @@
-"""Addressed draws: the same address gives the same draw, and the hashed mask has the statistics of a fair one.
+"""Addressed draws: the same address gives the same draw; hashed masks and noise have the statistics of fair ones.
 
 Tolerances are in standard errors of the estimate; the seeds are fixed, so that a test passes always or never.
 """
@@ -16,7 +16,9 @@ from hfsim.draws import (
     event_hash,
     hashed_bernoulli,
     hashed_bits,
+    hashed_normals,
     hashed_uniform,
+    hashed_words,
     normal,
     require_key,
     row_normals,
@@ -239,3 +241,106 @@ def test_the_mask_is_the_same_in_double_precision(key):
     single = mask()
     with jax.enable_x64(True):
         np.testing.assert_array_equal(mask(), single)
+
+
+# --------------------------------------------------------------------- hashed noise of a pulsed update
+
+NUMBERS = 4  # of one event
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Hashed normal numbers: 1,024 events, 4 numbers of each, on SHAPE: 3.1 million.
+
+    A correlation of neighbours is seen from 4.5/sqrt(3.1e6) = 0.0026 on, one in sums of whole arrays from 0.1/768 on.
+    """
+
+    @jax.jit
+    def draw(key):
+        events = jax.vmap(lambda e: event_hash(key, e, SHAPE))(jnp.arange(1024))
+        return jax.vmap(lambda e: jax.vmap(lambda n: hashed_normals(e, n))(jnp.arange(NUMBERS)))(events)
+
+    return np.asarray(draw(stream(jax.random.key(5), "noise")), np.float64)
+
+
+class Counted:
+    """The law that `hashed_normals` states: (B + U - 16.5)/sqrt(8 + 1/12), B binomial (32, 1/2) and U uniform."""
+
+    scale = np.sqrt(8 + 1 / 12)
+
+    @classmethod
+    def cdf(cls, x):
+        y = np.asarray(x) * cls.scale + 16.5
+        whole = np.floor(y)
+        binomial = scipy.stats.binom(32, 0.5)
+        return binomial.cdf(whole - 1) + (y - whole) * binomial.pmf(whole)
+
+    @classmethod
+    def quantile(cls, share):
+        x = np.linspace(-5.81, 5.81, 200_001)
+        return np.interp(share, cls.cdf(x), x)
+
+
+def test_hashed_noise_has_the_law_it_states(noise):
+    n = noise.size
+    assert abs(noise.mean()) * np.sqrt(n) < 4
+    fourth = (64 * (3 - 2 / 32) + 6 * 8 / 12 + 1 / 80) / (8 + 1 / 12) ** 2
+    assert fourth == pytest.approx(2.94, abs=0.002)
+    assert abs((noise**2).mean() - 1) * np.sqrt(n / (fourth - 1)) < 4
+    assert abs((noise**3).mean()) * np.sqrt(n / 14) < 4  # the sixth moment is below the normal 15
+    assert abs((noise**4).mean() - fourth) * np.sqrt(n / 86) < 4  # the eighth below 105
+    assert abs(noise).max() < 16.5 / Counted.scale + 1e-6 < 5.81
+    assert scipy.stats.kstest(noise.ravel(), Counted.cdf).pvalue > 1e-3
+
+
+def test_hashed_noise_is_as_near_to_normal_as_it_says():
+    deviations = np.linspace(-3.1, 3.1, 621)
+    off = np.abs(Counted.quantile(scipy.stats.norm.cdf(deviations)) - deviations)
+    inside = np.abs(deviations) <= 2
+    assert 0.012 < off[inside].max() < 0.015
+    assert 0.05 < off.max() < 0.08
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3], ids=["events", "numbers", "rows", "columns"])
+def test_neighbours_of_hashed_noise_are_uncorrelated(noise, axis):
+    # in value and in size
+    for x in (noise, (noise**2 - 1) / np.sqrt(1.94)):
+        x = np.moveaxis(x, axis, 0)
+        for lag in (1, 2, 3, 8):
+            if lag < x.shape[0]:
+                assert abs((x[lag:] * x[:-lag]).mean()) * np.sqrt(x[lag:].size) < 4.2, f"lag {lag}"
+
+
+def test_the_corners_of_rectangles_of_hashed_noise_are_independent(noise):
+    # their words before the finaliser xor to zero
+    corners = [noise[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    for power in (lambda x: x, lambda x: (x**2 - 1) / np.sqrt(1.94)):
+        joint = np.prod([power(c) for c in corners], axis=0)
+        assert abs(joint.mean()) / joint.std() * np.sqrt(joint.size) < 4
+
+
+@pytest.mark.parametrize("axes", [(2,), (3,), (2, 3), (0,), (1,)], ids=["rows", "columns", "arrays", "events", "numbers"])
+def test_sums_of_hashed_noise_have_the_variance_of_independent_numbers(noise, axes):
+    sums = noise.sum(axis=axes).ravel()
+    assert abs(sums.var() * sums.size / noise.size - 1) < 4 * np.sqrt(2 / sums.size)
+
+
+def test_numbers_of_one_event_share_no_bits(key):
+    # the numbers of pulses, of the rounding of mean counts (-1) and of write noise (-2) differ by a constant before
+    # the finaliser: every bit of one word against the same bit of the other
+    events = jax.jit(
+        jax.vmap(lambda e: [hashed_words(event_hash(key, e, SHAPE), n) for n in (0, 1, 2, 31, -1, -2)])
+    )(jnp.arange(256))
+    words = [np.asarray(word).ravel() for word in events]
+    for i, one in enumerate(words):
+        for two in words[:i]:
+            flipped = np.array([((one ^ two) >> np.uint32(bit) & 1).mean() for bit in range(32)])
+            assert np.all(abs(flipped - 0.5) * 2 * np.sqrt(one.size) < 4.7)
+    for bit in range(32):
+        assert abs(((words[0] >> np.uint32(bit)) & 1).mean() - 0.5) * 2 * np.sqrt(words[0].size) < 4.5
+
+
+def test_words_of_a_large_array_repeat_as_rarely_as_random_ones(key):
+    words = np.asarray(hashed_words(event_hash(key, jnp.int32(1), (512, 512)), 3)).ravel()
+    repeated = words.size - np.unique(words).size  # Poisson of n^2/2^33 = 8
+    assert repeated < 25

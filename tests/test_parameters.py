@@ -25,6 +25,7 @@ from hfsim.parameters import (
     specifications,
 )
 from tests.declared_models import card_models, model_classes
+from tests.quick_compilation import quick_compilation as quick_compilation
 
 
 class Example(PhysicalModel):
@@ -217,8 +218,8 @@ def moved(values: Free, steps):
     return bounded(jax.tree.map(lambda leaf: leaf[..., None] + steps.astype(leaf.dtype), values))
 
 
-def assert_inside(models, steps):
-    for name, spec, value in parameters(moved(free(models), steps)):
+def assert_inside(values, steps):
+    for name, spec, value in parameters(moved(values, steps)):
         lower, upper = value.dtype.type(spec.lower), value.dtype.type(spec.upper)
         assert np.all(np.isfinite(value)), name
         assert np.all((value >= lower) & (value <= upper)), name
@@ -233,13 +234,13 @@ CORNERS = [1e30, -1e30, 1e3, -1e3, 90.0, -90.0, 17.0, 0.0]
 @pytest.mark.parametrize("double", [False, True])
 def test_no_step_of_the_free_values_leaves_the_bounds(double, card):
     with jax.enable_x64(double):
-        models = {**card_models(card), "example": Example()}
+        values = free({**card_models(card), "example": Example()})
 
         @settings(max_examples=60, deadline=None)
         @example(CORNERS)
         @given(STEPS)
         def check(steps):
-            assert_inside(models, jnp.asarray(steps))
+            assert_inside(values, jnp.asarray(steps))
 
         check()
 

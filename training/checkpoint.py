@@ -1,7 +1,8 @@
 """Checkpoints: one npz file of named arrays and a JSON record, replaced atomically.
 
-Words are stored as int16 patterns of ten bits, so that both zeros survive; keys are not stored, since every draw is
-addressed from the configuration's seed.
+The arrays are the leaves of any pytree, named by their paths; both zeros, integers and every float survive to the
+bit. Typed keys are stored as their data. A checkpoint is taken up only where a freshly started tree has the same
+names, shapes and types.
 """
 
 import io
@@ -16,24 +17,26 @@ import jax.numpy as jnp
 import numpy as np
 
 from hfsim.errors import InputError
-from hfsim.hybrid import pack, unpack
-from training.loop import Chip
 from training.run_directory import write_bytes
 
 FILE = "checkpoint.npz"
 _RECORD = "record"
 
 
-def save(path: Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+def save(path: Path, tree: Any, record: dict[str, Any]) -> None:
     """Write a checkpoint to `path`; a kill at any moment leaves the previous one."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(record).encode(), np.uint8)
-    np.savez(buffer, allow_pickle=False, **arrays, **{_RECORD: text})
+    arrays = {f"{name}.npy": array for name, array in {**flattened(tree), _RECORD: text}.items()}
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, array in arrays.items():
+            with file.open(name, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     write_bytes(path, buffer.getvalue())
 
 
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a checkpoint: its arrays and its record.
+    """Read a checkpoint: its arrays by name, and its record.
 
     Raises:
         InputError: the file is missing, truncated, damaged, or none of ours.
@@ -51,55 +54,45 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     return arrays, record
 
 
-def chip_arrays(chips: Chip) -> dict[str, np.ndarray]:
-    """The arrays that, beside the configuration, are all of the chips' state during training."""
-    arrays = {
-        "samples": np.asarray(chips.memory.samples),
-        "transfers": np.asarray(chips.memory.transfers),
-    }
-    for index, (kernel, weight) in enumerate(zip(jax.tree.leaves(chips.params), chips.memory.weights, strict=True)):
-        arrays[f"kernel_{index}"] = np.asarray(kernel)
-        arrays[f"words_{index}"] = pack(weight.words).astype(np.int16)
-        arrays[f"updates_{index}"] = np.asarray(weight.updates)
-        for side in ("plus", "minus"):
-            memristors = getattr(weight, side)
-            arrays[f"{side}_{index}"] = np.asarray(memristors.programmed)
-            arrays[f"{side}_event_{index}"] = np.asarray(memristors.event)
-    return arrays
+def flattened(tree: Any) -> dict[str, np.ndarray]:
+    """The leaves of a pytree as plain arrays, by path."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {"state" + jax.tree_util.keystr(place): _plain(leaf) for place, leaf in leaves}
 
 
-def restore_chips(fresh: Chip, arrays: dict[str, np.ndarray]) -> Chip:
-    """The chips of a checkpoint, from freshly started ones of the same configuration.
+def restored(fresh: Any, arrays: dict[str, np.ndarray]) -> Any:
+    """A checkpoint's arrays in the structure of `fresh`, a freshly started state of the same configuration.
 
     Raises:
-        InputError: the arrays are not those of these chips.
+        InputError: names, shapes or types are others.
     """
-    expected = {name: (value.shape, value.dtype) for name, value in chip_arrays(fresh).items()}
-    found = {name: (value.shape, value.dtype) for name, value in arrays.items() if name in expected}
-    if expected != found:
-        raise InputError("checkpoint", "hold the arrays of this network", "another network's")
-    weights = []
-    for index, weight in enumerate(fresh.memory.weights):
-        sides = {
-            side: getattr(weight, side).__class__(
-                jnp.asarray(arrays[f"{side}_{index}"]),
-                getattr(weight, side).clock,
-                jnp.asarray(arrays[f"{side}_event_{index}"]),
-                getattr(weight, side).key,
-            )
-            for side in ("plus", "minus")
-        }
-        weights.append(
-            weight._replace(
-                words=jnp.asarray(unpack(arrays[f"words_{index}"], dtype=weight.words.dtype)),
-                updates=jnp.asarray(arrays[f"updates_{index}"]),
-                **sides,
-            )
+    expected = {name: (leaf.shape, leaf.dtype) for name, leaf in flattened(fresh).items()}
+    found = {name: (array.shape, array.dtype) for name, array in arrays.items()}
+    wrong = sorted(n for n in expected.keys() | found.keys() if expected.get(n) != found.get(n))
+    if wrong:
+        name = wrong[0]
+        raise InputError(
+            "checkpoint", f"hold the arrays of this run ({name}: {expected.get(name)})", str(found.get(name))
         )
-    memory = fresh.memory._replace(
-        weights=tuple(weights),
-        samples=jnp.asarray(arrays["samples"]),
-        transfers=jnp.asarray(arrays["transfers"]),
-    )
-    kernels = [jnp.asarray(arrays[f"kernel_{index}"]) for index in range(len(weights))]
-    return Chip(jax.tree.unflatten(jax.tree.structure(fresh.params), kernels), memory)
+    leaves, structure = jax.tree.flatten(fresh)
+    return jax.tree.unflatten(structure, [_like(leaf, arrays[n]) for leaf, n in zip(leaves, expected, strict=True)])
+
+
+def _is_key(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _plain(leaf: Any) -> np.ndarray:
+    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    # numpy's files know no bfloat16 and its kin
+    return array.view(f"u{array.dtype.itemsize}") if array.dtype.kind == "V" else array
+
+
+def _like(leaf: Any, array: np.ndarray) -> Any:
+    """What `_plain` made of a leaf, back in the leaf's kind."""
+    if _is_key(leaf):
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(leaf))
+    if not isinstance(leaf, jax.Array | np.ndarray):
+        return type(leaf)(array[()])
+    array = array.view(leaf.dtype)
+    return jnp.asarray(array) if isinstance(leaf, jax.Array) else array

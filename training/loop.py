@@ -70,19 +70,16 @@ def loss_factors(
 ) -> tuple[tuple[Factors, ...], Int[Array, " samples"]]:
     """Factors of each layer's gradient for each sample's own cross-entropy, and the predicted classes.
 
-    A zero tap at each layer's output returns delta as its cotangent; the dense gradient is never made.
+    The cotangents of the layers' taps; the dense gradient is never made.
     """
     network = nnx.merge(graph, params)
 
     def loss(taps):
-        logits, inputs = network(images, taps)
+        logits = network(images, taps)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        return jnp.sum(losses), (inputs, jnp.argmax(logits, axis=-1))
+        return jnp.sum(losses), jnp.argmax(logits, axis=-1)
 
-    outputs = [leaf.shape[-1] for leaf in jax.tree.leaves(params)]
-    taps = tuple(jnp.zeros((images.shape[0], size), images.dtype) for size in outputs)
-    deltas, (inputs, predicted) = jax.grad(loss, has_aux=True)(taps)
-    return tuple(Factors(x, delta) for x, delta in zip(inputs, deltas, strict=True)), predicted
+    return jax.grad(loss, has_aux=True)(network.zero_taps(images))
 
 
 def start_chip(memory: HybridMemory, params: Any) -> Chip:
@@ -121,7 +118,7 @@ def float_epoch(
 
     def sample(params, index):
         def loss(params):
-            logits, _ = nnx.merge(graph, params)(images[index])
+            logits = nnx.merge(graph, params)(images[index])
             return optax.softmax_cross_entropy_with_integer_labels(logits, labels[index]), logits
 
         gradients, logits = jax.grad(loss, has_aux=True)(params)
@@ -134,7 +131,7 @@ def float_epoch(
 
 def predict(graph: Any, params: Any, images: Float[Array, "samples pixels"]) -> Int[Array, " samples"]:
     """Predicted classes."""
-    return jnp.argmax(nnx.merge(graph, params)(images)[0], axis=-1)
+    return jnp.argmax(nnx.merge(graph, params)(images), axis=-1)
 
 
 def with_key(memory: HybridMemory, key: Key[Array, ""]) -> HybridMemory:

@@ -1,28 +1,24 @@
-"""Turn finished runs of the main job into a committed result.
+"""Turn finished runs of a job into a committed result.
 
     python -m training --chips 5 --transfer measured ...
     python -m training.publish RUN [RUN ...] --machine "2 cores of a server" --date 2026-11-22
 
-Writes docs/results/onchip.json, its page onchip.md, and the figures of the first run into docs/figures/.
+Writes docs/results/JOB.json, its page JOB.md, and the page's figures, of the first run, into docs/figures/. What a page
+says is the job's: `page` and `FIGURES` of training/JOB/page.py.
 """
 
 import argparse
+import importlib
 import json
 import shutil
 import sys
 from pathlib import Path
 
+from hfsim.errors import InputError
+from training.__main__ import JOBS
 from training.run_directory import write_bytes, write_json
 
 DOCS = Path(__file__).parents[1] / "docs"
-FIGURES = ("learning_curve", "levels", "hidden_against_analogue", "ten_years")
-SHOWN = (
-    ("test_accuracy", "test accuracy on the chip"),
-    ("test_accuracy_sd", "standard deviation over chips"),
-    ("float_test_accuracy", "the same network in floating point"),
-    ("accuracy_after_1_month", "after a month at rest"),
-    ("accuracy_after_10_years", "after ten years at rest"),
-)
 
 
 def main(arguments: list[str]) -> int:
@@ -32,32 +28,40 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--machine", required=True, help="the machine, in words")
     parser.add_argument("--date", required=True)
     options = parser.parse_args(arguments)
-    results = [json.loads((run / "metrics.json").read_text()) for run in options.runs]
-    kept = [{**result, "machine": options.machine, "date": options.date} for result in results]
-    write_json(DOCS / "results" / "onchip.json", kept)
-    write_bytes(DOCS / "results" / "onchip.md", page(kept).encode())
-    for name in FIGURES:
-        shutil.copyfile(options.runs[0] / f"{name}.png", DOCS / "figures" / f"{name}.png")
+    try:
+        publish(options.runs, options.machine, options.date)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 
-def page(results: list[dict]) -> str:
-    """The page of the results: one column a run."""
-    settings = [result["configuration"] for result in results]
-    head = [f"{s['transfer']}, {s['chips']} chips" for s in settings]
-    lines = ["# The main job: a chip that learns digits", ""]
-    lines += ["| | " + " | ".join(head) + " |", "|---|" + "---|" * len(head)]
-    for name, label in SHOWN:
-        values = [result["metrics"][name]["value"] for result in results]
-        cells = ["–" if value is None else f"{100 * value:.2f} %" for value in values]
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
-    walls = [f"{result['wall_seconds']:.0f} s" for result in results]
-    lines.append("| wall time, all chips | " + " | ".join(walls) + " |")
-    lines += ["", "The article gives no result on these digits. Test images were used once, after training.", ""]
-    lines += [f"- `{result['command']}`, seed {result['seed']}" for result in results]
+def publish(runs: list[Path], machine: str, date: str) -> None:
+    """Write json, page and figures of finished runs of one job.
+
+    Raises:
+        InputError: a run without results, or runs of several jobs.
+    """
+    missing = [run for run in runs if not (run / "metrics.json").is_file()]
+    if missing:
+        raise InputError("runs", "be directories of finished runs", str(missing[0]))
+    results = [json.loads((run / "metrics.json").read_text()) for run in runs]
+    jobs = sorted({result["configuration"]["job"] for result in results})
+    if len(jobs) > 1:
+        raise InputError("runs", "be of one job", ", ".join(jobs))
+    job = importlib.import_module(JOBS[jobs[0]][0].rpartition(".")[0] + ".page")
+    kept = [{**result, "machine": machine, "date": date} for result in results]
+    write_json(DOCS / "results" / f"{jobs[0]}.json", kept)
+    write_bytes(DOCS / "results" / f"{jobs[0]}.md", job.page(kept).encode())
+    for name in job.FIGURES:
+        shutil.copyfile(runs[0] / f"{name}.png", DOCS / "figures" / f"{name}.png")
+
+
+def footer(results: list[dict]) -> list[str]:
+    """The lines that end every page: commands, seeds, machine, versions, date."""
+    lines = [f"- `{result['command']}`, seed {result['seed']}" for result in results]
     versions = ", ".join(f"{name} {value}" for name, value in results[0]["versions"].items())
-    lines += ["", f"{results[0]['machine']}; {versions}; {results[0]['date']}.", ""]
-    return "\n".join(lines)
+    return [*lines, "", f"{results[0]['machine']}; {versions}; {results[0]['date']}.", ""]
 
 
 if __name__ == "__main__":

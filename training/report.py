@@ -7,17 +7,14 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from training.configuration import OnChip
-from training.evaluation import AMPLITUDES, TIMES
-from training.figures import draw
-from training.results import Results
+from training.job import Configuration, Job, Results
 from training.run_directory import versions, write_bytes
 
 
-def write_report(path: Path, config: OnChip, results: Results, command: str) -> None:
+def write_report(path: Path, job: Job, config: Configuration, results: Results, command: str) -> None:
     """Write the figures as PNG and report.html into the run's directory."""
     images = {}
-    for name, figure in draw(results).items():
+    for name, (figure, _) in results.figures.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
         write_bytes(path / f"{name}.png", buffer.getvalue())
@@ -26,15 +23,15 @@ def write_report(path: Path, config: OnChip, results: Results, command: str) -> 
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     environment.filters |= {"percent": _percent, "count": _count, "number": _number}
-    html = environment.get_template("report.html.j2").render(
+    html = environment.get_template(job.template).render(
+        **results.context,
+        results=results,
+        value={name: metric["value"] for name, metric in results.metrics.items()},
+        images=images,
         command=command,
         settings=config.settings(),
         versions=versions(),
-        images=images,
-        value={name: metric["value"] for name, metric in results.metrics.items()},
-        chip=results.chip,
-        times=list(TIMES),
-        amplitudes=AMPLITUDES,
+        unfinished=f"{job.steps} of {job.total} {job.unit}" if job.steps < job.total else "",
     )
     write_bytes(path / "report.html", html.encode())
 

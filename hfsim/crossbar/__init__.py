@@ -5,6 +5,11 @@ from hfsim.circuits.converters import DAC as DAC
 from hfsim.circuits.converters import AbstractQuantiser as AbstractQuantiser
 from hfsim.circuits.converters import LearnedStepSize as LearnedStepSize
 from hfsim.circuits.converters import Rounding as Rounding
+from hfsim.crossbar.compensation import CorrectedCells as CorrectedCells
+from hfsim.crossbar.compensation import CorrectedKernel as CorrectedKernel
+from hfsim.crossbar.compensation import Correction as Correction
+from hfsim.crossbar.compensation import DriftCompensation as DriftCompensation
+from hfsim.crossbar.compensation import Overshoot as Overshoot
 from hfsim.crossbar.convolution import kernel_of as kernel_of
 from hfsim.crossbar.convolution import matrix_of as matrix_of
 from hfsim.crossbar.convolution import patches as patches
@@ -38,6 +43,11 @@ from hfsim.crossbar.tiles import Mapping as Mapping
 from hfsim.crossbar.tiles import Placed as Placed
 from hfsim.crossbar.tiles import multiply as multiply
 from hfsim.crossbar.tiles import multiply_transposed as multiply_transposed
+from hfsim.crossbar.weight_scaling import AbstractWeightScaling as AbstractWeightScaling
+from hfsim.crossbar.weight_scaling import LargestWeight as LargestWeight
+from hfsim.crossbar.weight_scaling import ScaledWeights as ScaledWeights
+from hfsim.crossbar.weight_scaling import UnscaledWeights as UnscaledWeights
+from hfsim.crossbar.weight_scaling import WeightDeviations as WeightDeviations
 from hfsim.crossbar.write_path import AbstractScheme as AbstractScheme
 from hfsim.crossbar.write_path import CellByCell as CellByCell
 from hfsim.crossbar.write_path import CellLevels as CellLevels

@@ -131,7 +131,7 @@ class HeldError(AbstractDifferentiation):
             return (carry.count < held.limit) & jnp.any(carry.active)
 
         end = jax.lax.while_loop(unfinished, lambda c: held._advance(key, t, c), held._start(key, t, fixed))
-        G = held._conductance(end.state)
+        G = held.true_conductance(end.state)
         u = (G / jnp.where(t > 0, t, 1.0) - 1) / held.acceptance
         along = target * (1 + loop.acceptance * u)
         moved = jnp.where(end.accepted, along - jax.lax.stop_gradient(along), 0.0)
@@ -152,7 +152,7 @@ class HeldDecisions(AbstractDifferentiation):
 
         start = loop._start(key, target, state)
         end = checkpointed_scan(step, start, jnp.arange(loop.limit), length=loop.limit)[0] if loop.limit else start
-        return end, loop._conductance(end.state)
+        return end, loop.true_conductance(end.state)
 
 
 class _Carry(eqx.Module):
@@ -175,15 +175,15 @@ class AbstractWriteVerify(AbstractProgramming):
     limit: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def _pulse(self, state: Any, up: Bool[Array, "*devices"], active: Bool[Array, "*devices"], key) -> Any:
+    def pulsed(self, state: Any, up: Bool[Array, "*devices"], active: Bool[Array, "*devices"], key) -> Any:
         """State after one pulse on the active devices, SET where `up`."""
 
     @abc.abstractmethod
-    def _conductance(self, state: Any) -> Float[Array, "*devices"]:
+    def true_conductance(self, state: Any) -> Float[Array, "*devices"]:
         """True conductance [uS]."""
 
     def _program(self, key, target, state):
-        shape = self._conductance(state).shape
+        shape = self.true_conductance(state).shape
         if shape != target.shape:
             raise InputError("target", f"have the devices' shape {shape}", f"of shape {target.shape}")
         end, G = self.differentiation.run(self, key, target, state)
@@ -206,13 +206,13 @@ class AbstractWriteVerify(AbstractProgramming):
 
     def _advance(self, key, target, carry: _Carry) -> _Carry:
         """One pulse on what is active, and the read that verifies it."""
-        state = self._pulse(carry.state, carry.up, carry.active, address(stream(key, "pulses"), carry.count))
+        state = self.pulsed(carry.state, carry.up, carry.active, address(stream(key, "pulses"), carry.count))
         pulses = carry.pulses + carry.active
         after = _Carry(carry.count + 1, state, carry.accepted, carry.active, carry.up, pulses)
         return self._verified(key, target, after)
 
     def _verified(self, key, target, carry: _Carry) -> _Carry:
-        seen = self._conductance(carry.state)
+        seen = self.true_conductance(carry.state)
         if self.read is not None:
             noise = normal(address(stream(key, "reads"), carry.count), seen.shape, seen.dtype)
             seen = seen + self.read.sigma(seen) * noise
@@ -240,10 +240,10 @@ class PulsedProgramming(AbstractWriteVerify):
     def init(self, shape, key):
         return self.device.init(shape, stream(key, "device"))
 
-    def _pulse(self, state, up, active, key):
+    def pulsed(self, state, up, active, key):
         return self.device.step(state, jnp.where(active, jnp.where(up, 1, -1), 0), key)
 
-    def _conductance(self, state):
+    def true_conductance(self, state):
         return self.device.conductance(state)
 
 
@@ -289,7 +289,7 @@ class PhysicalProgramming(AbstractWriteVerify):
     def init(self, shape, key):
         return self.cell.init(shape, stream(key, "device"))
 
-    def _pulse(self, state, up, active, key):
+    def pulsed(self, state, up, active, key):
         pulse = jax.tree.map(lambda a, b: jnp.where(up, a, b), self.set_pulse, self.reset_pulse)
         ambient: Any = self.temperature
         if self.noise is None:
@@ -303,7 +303,7 @@ class PhysicalProgramming(AbstractWriteVerify):
 
         return jax.tree.map(kept, after, state)
 
-    def _conductance(self, state):
+    def true_conductance(self, state):
         if isinstance(self.cell, CMOCell):
             ambient: Any = self.temperature
             return self.cell.conductance(state, temperature=ambient)

@@ -1,10 +1,31 @@
 """How an update reaches devices, as optax gradient transformations."""
 
-from hfsim.learning.hybrid_memory import Factors as Factors
+from hfsim.learning.agad import AGAD as AGAD
+from hfsim.learning.chopped_tiki_taka import ChoppedTikiTaka as ChoppedTikiTaka
+from hfsim.learning.factors import Factors as Factors
 from hfsim.learning.hybrid_memory import HybridMemory as HybridMemory
 from hfsim.learning.hybrid_memory import HybridMemoryState as HybridMemoryState
 from hfsim.learning.hybrid_memory import WeightMemory as WeightMemory
+from hfsim.learning.mixed_precision import MixedPrecision as MixedPrecision
+from hfsim.learning.one_sided import OneSided as OneSided
+from hfsim.learning.programmed_memory import ProgrammedArray as ProgrammedArray
+from hfsim.learning.programmed_memory import ProgrammedMemory as ProgrammedMemory
+from hfsim.learning.programmed_memory import ProgrammedMemoryState as ProgrammedMemoryState
+from hfsim.learning.programmed_memory import pulses_spent as pulses_spent
+from hfsim.learning.pulse_trains import DeterministicTrain as DeterministicTrain
+from hfsim.learning.pulse_trains import MeanCount as MeanCount
+from hfsim.learning.pulse_trains import StochasticTrain as StochasticTrain
+from hfsim.learning.pulsed_rule import AbstractPulsedRule as AbstractPulsedRule
+from hfsim.learning.pulsed_rule import RuleState as RuleState
+from hfsim.learning.pulsed_sgd import PulsedSGD as PulsedSGD
 from hfsim.learning.rounding import AbstractRounding as AbstractRounding
 from hfsim.learning.rounding import Nearest as Nearest
 from hfsim.learning.rounding import Stochastic as Stochastic
 from hfsim.learning.rounding import Truncate as Truncate
+from hfsim.learning.rows import RowRead as RowRead
+from hfsim.learning.scaling import AutoScale as AutoScale
+from hfsim.learning.scaling import FixedScale as FixedScale
+from hfsim.learning.synapse import PhysicalSynapse as PhysicalSynapse
+from hfsim.learning.synapse import PulsedSynapse as PulsedSynapse
+from hfsim.learning.tiki_taka import TikiTaka as TikiTaka
+from hfsim.learning.tiki_taka_v2 import TikiTakaV2 as TikiTakaV2

@@ -24,19 +24,10 @@ from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator, StraightThrough
 from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
 from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT
+from hfsim.learning.factors import Factors
 from hfsim.learning.rounding import AbstractRounding, Nearest
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
-
-
-class Factors(NamedTuple):
-    """The gradients of one weight matrix over successive samples, as outer products x_i delta_j.
-
-    `x` has shape (samples, inputs), `delta` (samples, outputs).
-    """
-
-    x: Float[Array, "samples inputs"]
-    delta: Float[Array, "samples outputs"]
 
 
 class WeightMemory(NamedTuple):

@@ -1,60 +1,41 @@
 """The analogue linear layer for flax nnx."""
 
-import jax
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
-from hfsim.errors import InputError
-from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
+from hfsim.learning.factors import Factors
+from hfsim.nn.array import AnalogArray
 
 
 class AnalogLinear(nnx.Module):
-    """y = x W (+ tap), where W is the read-out of conductance pairs, W = c (G+ - G-).
-
-    The layer has no bias. Its parameter `kernel` is what the pairs read; a learning rule such as `HybridMemory`
-    holds the pairs and replaces the kernel at each transfer, and `load` does so by hand. A zero `tap` added at
-    the output receives delta = dL/dy as its cotangent; with x that is all that an outer-product rule needs.
+    """y = x W + b: the product on devices, the bias in numbers.
 
     Args:
         in_features, out_features: sizes.
-        initial_spread: standard deviation of the initial weights; 100/512 starts words at a spread of 100.
-        precision: of the matrix product; the highest by default, since a coarser one (TF32, bfloat16) is coarser
-            than the devices.
+        use_bias: whether there is a bias; it starts at 0.
         rngs: nnx random streams; `params` is used.
+        options: of `AnalogArray`: periphery, initialiser, scale, ...
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        initial_spread: float = 100 / 512,
-        precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
-        rngs: nnx.Rngs,
-    ):
-        for name, size in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise InputError(name, "be an integer >= 1", repr(size))
-        if not initial_spread >= 0:
-            raise InputError("initial_spread", "be at least 0", initial_spread)
-        normal = jax.random.normal(rngs.params(), (in_features, out_features), dtype=jnp.float32)
-        self.kernel = nnx.Param(initial_spread * normal)
-        self.precision = precision
+    def __init__(self, in_features: int, out_features: int, *, use_bias: bool = True, rngs: nnx.Rngs, **options: Any):
+        self.array = AnalogArray(in_features, out_features, rngs=rngs, **options)
+        self.bias = nnx.Param(jnp.zeros(out_features, jnp.float32)) if use_bias else None
 
     def __call__(
-        self, x: Float[Array, "*batch inputs"], tap: Float[Array, "*batch outputs"] | None = None
+        self,
+        x: Float[Array, "*batch inputs"],
+        tap: Factors | None = None,
+        key: Key[Array, ""] | None = None,
+        *,
+        first=0,
     ) -> Float[Array, "*batch outputs"]:
-        """Read the crossbar with inputs `x`; `tap` is added to the output."""
-        kernel = self.kernel.get_value()
-        if x.shape[-1] != kernel.shape[0]:
-            raise InputError("x", f"have {kernel.shape[0]} features on its last axis", f"shape {x.shape}")
-        y = jnp.matmul(x, kernel, precision=self.precision)
-        return y if tap is None else y + tap
+        """The layer's output; tap, key and first as in `AnalogArray`."""
+        y = self.array(x, tap, key, first=first)
+        return y if self.bias is None else y + self.bias.get_value()
 
-    def load(self, pair: ConductancePair, transfer: AbstractTransfer) -> None:
-        """Take the weights that a pair of conductances [uS] reads as under `transfer`."""
-        weights = transfer.weights(pair)
-        if weights.shape != self.kernel.get_value().shape:
-            raise InputError("pair", f"have shape {self.kernel.get_value().shape}", f"shape {weights.shape}")
-        self.kernel.set_value(weights)
+    def zero_taps(self, x: Any) -> Factors:
+        """The tap for inputs like `x`."""
+        return self.array.zero_taps(x)

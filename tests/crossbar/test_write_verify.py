@@ -76,7 +76,7 @@ def test_every_device_ends_inside_the_acceptance(loop, key, targets):
     assert np.all(done.result == ProgrammingResult.ACCEPTED)
     assert np.max(np.abs(done.conductance / targets - 1)) <= 0.02 * (1 + 1e-5)
     assert done.pulses.dtype == jnp.int32 and np.max(done.pulses) >= 10
-    np.testing.assert_allclose(loop._conductance(done.state), done.conductance, rtol=1e-6)
+    np.testing.assert_allclose(loop.true_conductance(done.state), done.conductance, rtol=1e-6)
     assert require_accepted(done) is done
 
 

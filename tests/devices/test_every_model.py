@@ -1,7 +1,10 @@
 """Every device model through one table: value, jvp, vjp, vmap, finite differences, precision, corners.
 
 The number that a case computes is a short life of the device, so that these tests see the model as its users do.
+Compiling it is nearly all of their time, so the tests of one case follow each other and share what they compile.
 """
+
+from functools import lru_cache
 
 import equinox as eqx
 import jax
@@ -14,7 +17,6 @@ from tests.device_cases import all_cases
 from tests.finite_differences import check_parameter_gradients
 
 CASES = {case.name: case for case in all_cases()}
-every_model = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 RANDOM_CORNERS = 12
 
 
@@ -22,20 +24,60 @@ def leaves(tree):
     return [value for _, _, value in parameters(tree)]
 
 
+@pytest.fixture(scope="module", params=CASES.values(), ids=CASES.keys())
+def case(request):
+    """One model. Of the module, so that the tests of a case follow each other."""
+    return request.param
+
+
 def number_of(case):
-    """A compiled function of the list of parameter values, and those values."""
+    """A function of the list of parameter values, the same compiled, and those values, in the precision in force."""
+    return _number_of(case, jnp.result_type(float))
+
+
+@lru_cache(maxsize=2)  # one case in both precisions
+def _number_of(case, dtype):
     model = case.model()
 
     def number(values):
         return case.scalar(eqx.tree_at(leaves, model, values))
 
-    return number, leaves(model)
+    return number, jax.jit(number), leaves(model)
 
 
-@every_model
+@lru_cache(maxsize=1)
+def at_corners(case):
+    """Corners of the bounds as {name: value}, and the number and its gradients there, in float32.
+
+    The first has no name: it is the model as it stands. Then each parameter alone at either bound, and random corners
+    of all at once.
+    """
+    number, _, values = number_of(case)
+    declared = [(name, ends(spec, value)) for name, spec, value in parameters(case.model())]
+    chosen = [i for i, (name, _) in enumerate(declared) if case.corners_of is None or name in case.corners_of]
+    rng = np.random.default_rng(2)
+    corners = [{}, *({i: end} for i in chosen for end in (0, 1))]
+    corners += [dict(zip(chosen, rng.integers(0, 2, len(chosen)), strict=True)) for _ in range(RANDOM_CORNERS)]
+    stacked = [
+        jnp.stack([jnp.full_like(v, declared[i][1][corner[i]]) if i in corner else v for corner in corners])
+        for i, v in enumerate(values)
+    ]
+    found, slopes = jax.jit(jax.vmap(jax.value_and_grad(number)))(stacked)
+    return [{declared[i][0]: declared[i][1][end] for i, end in corner.items()} for corner in corners], found, slopes
+
+
+def ends(spec, value):
+    """Both bounds of a parameter; where there is none, ten times the value and one away."""
+    nominal = np.asarray(value, np.float64)
+    low = spec.lower if np.isfinite(spec.lower) else np.min(nominal) - 10 * np.max(np.abs(nominal)) - 1
+    high = spec.upper if np.isfinite(spec.upper) else np.max(nominal) + 10 * np.max(np.abs(nominal)) + 1
+    return low, high
+
+
 def test_value_and_derivatives(case, x64):
     # Reverse mode against Richardson differences for each parameter, forward mode against reverse mode along one
     # direction of all: the two modes share no code path through custom rules and scans.
+    number, compiled, values = number_of(case)
     gradients = check_parameter_gradients(
         case.model(),
         case.scalar,
@@ -43,8 +85,8 @@ def test_value_and_derivatives(case, x64):
         step=case.step,
         insensitive=case.insensitive,
         implicit=case.implicit,
+        compiled=compiled,
     )
-    number, values = number_of(case)
     rng = np.random.default_rng(1)
     tangents = [jnp.asarray(rng.uniform(-1, 1, v.shape) * np.maximum(np.abs(v), 1e-2)) for v in values]
     value, slope = jax.jit(lambda v, t: jax.jvp(number, (v,), (t,)))(values, tangents)
@@ -54,58 +96,32 @@ def test_value_and_derivatives(case, x64):
     assert abs(float(slope) - sum(terms)) <= 1e-6 * max(map(abs, terms))
 
 
-@every_model
 def test_a_population_is_the_same_model_with_larger_leaves(case, x64):
     # vmap over three models whose parameters differ by 0.1 % is the same as one after the other.
-    number, values = number_of(case)
+    number, alone, values = number_of(case)
     several = [jnp.stack([v * (1 - 1e-3 * i) for i in range(3)]) for v in values]
     together = jax.jit(jax.vmap(number))(several)
-    alone = jax.jit(number)
     np.testing.assert_allclose(together, [alone([v[i] for v in several]) for i in range(3)], rtol=case.vmap, atol=1e-12)
 
 
-@every_model
 def test_single_precision(case):
     # Both precisions start from the same float32 parameters.
-    number, values = number_of(case)
+    _, _, values = number_of(case)
     assert all(v.dtype == jnp.float32 for v in values)
-    single = jax.jit(number)(values)
-    assert single.dtype == jnp.float32
+    _, found, _ = at_corners(case)
+    assert found.dtype == jnp.float32
+    single = float(found[0])
     with jax.enable_x64(True):
-        number, _ = number_of(case)
-        double = jax.jit(number)([jnp.asarray(np.asarray(v, np.float64)) for v in values])
-    assert abs(float(single) - float(double)) <= case.float32 * max(abs(float(double)), 1e-3)
+        _, compiled, _ = number_of(case)
+        double = float(compiled([jnp.asarray(np.asarray(v, np.float64)) for v in values]))
+    assert abs(single - double) <= case.float32 * max(abs(double), 1e-3)
 
 
-@every_model
 def test_nothing_overflows_at_the_corners_of_the_bounds(case):
     # Each parameter alone at either bound, and random corners of all at once, in float32: value and gradient finite.
-    number, values = number_of(case)
-    names = [name for name, _, _ in parameters(case.model())]
-    specs = [spec for _, spec, _ in parameters(case.model())]
-    chosen = [i for i, name in enumerate(names) if case.corners_of is None or name in case.corners_of]
-
-    def ends(i):
-        nominal = np.asarray(values[i], np.float64)
-        below, above = specs[i].lower, specs[i].upper
-        low = below if np.isfinite(below) else np.min(nominal) - 10 * np.max(np.abs(nominal)) - 1
-        high = above if np.isfinite(above) else np.max(nominal) + 10 * np.max(np.abs(nominal)) + 1
-        return low, high
-
-    corners = [{i: end} for i in chosen for end in (0, 1)]
-    rng = np.random.default_rng(2)
-    corners += [dict(zip(chosen, rng.integers(0, 2, len(chosen)), strict=True)) for _ in range(RANDOM_CORNERS)]
-    stacked = [
-        jnp.stack([jnp.full_like(v, ends(i)[corner[i]]) if i in corner else v for corner in corners])
-        for i, v in enumerate(values)
-    ]
-    found, slopes = jax.jit(jax.vmap(jax.value_and_grad(number)))(stacked)
-
-    def describe(row):
-        return {names[i]: ends(i)[end] for i, end in corners[row].items()}
-
-    bad = [describe(row) for row in np.flatnonzero(~np.isfinite(found))]
+    corners, found, slopes = at_corners(case)
+    bad = [corners[row] for row in np.flatnonzero(~np.isfinite(found))]
     assert not bad, f"the value is not finite at {bad[:3]}"
-    for name, slope in zip(names, slopes, strict=True):
+    for (name, _, _), slope in zip(parameters(case.model()), slopes, strict=True):
         rows = np.flatnonzero(~np.all(np.isfinite(np.asarray(slope)).reshape(len(corners), -1), axis=1))
-        assert not rows.size, f"the gradient with respect to {name} is not finite at {describe(rows[0])}"
+        assert not rows.size, f"the gradient with respect to {name} is not finite at {corners[rows[0]]}"

@@ -28,6 +28,11 @@ fraction = jax.jit(
     )
 )
 
+summed_gradient = jax.jit(jax.grad(lambda kinetics, field, width: jnp.sum(kinetics.switched_fraction(field, width))))
+slopes = jax.jit(
+    jax.vmap(jax.grad(lambda field, kinetics, width: kinetics.switched_fraction(field, width)), (0, None, None))
+)
+
 
 @pytest.fixture
 def capacitor(card):
@@ -471,11 +476,7 @@ def test_the_slope_of_the_quadrature_is_that_of_a_dense_one(capacitor, width, to
     """
     values = {name: float(getattr(capacitor.kinetics, name)) for name in specifications(GB2Kinetics)}
     field = jnp.linspace(0.2, 4.0, 200)
-
-    def slope(kinetics):
-        return jax.vmap(jax.grad(lambda e: kinetics.switched_fraction(e, width)))(field)
-
-    dense, default = (slope(GB2Kinetics(**values, nodes=n)) for n in (4096, capacitor.kinetics.nodes))
+    dense, default = (slopes(field, GB2Kinetics(**values, nodes=n), width) for n in (4096, capacitor.kinetics.nodes))
     assert np.abs(default - dense).max() < tolerance * dense.max()
 
 
@@ -483,5 +484,5 @@ def test_gradients_are_finite_at_the_bounds_of_the_shape(capacitor):
     field = jnp.linspace(0.0, 5.0, 20)
     for a, p, q, alpha in ((0.5, 0.1, 0.1, 12.0), (1.0, 0.3, 0.3, 12.0), (50.0, 20.0, 20.0, 0.5)):
         kinetics = GB2Kinetics(a=a, b=1.7, p=p, q=q, tau0=1.0, alpha=alpha, beta=2.0)
-        gradients = jax.grad(lambda k: jnp.sum(k.switched_fraction(field, 1e3)))(kinetics)
+        gradients = summed_gradient(kinetics, field, 1e3)
         assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(gradients))

@@ -1,6 +1,7 @@
 """Transfers of three fidelities against the published level table, the physics and each other."""
 
 import dataclasses
+from functools import lru_cache
 
 import equinox as eqx
 import jax
@@ -16,6 +17,7 @@ from hfsim.draws import stream
 from hfsim.estimators import Soft, StraightThrough
 from hfsim.hybrid.transfers import interpolate_levels
 from tests.finite_differences import Unrounded, check_parameter_gradients
+from tests.quick_compilation import quick_compilation as quick_compilation
 
 CARD = "cea-leti-2025-hybrid"
 PUBLISHED_LEVELS = np.array([1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9])  # uS
@@ -27,7 +29,16 @@ fabricate = eqx.filter_jit(lambda t, like, key: t.fabricate(like.shape, key))
 line_voltage = eqx.filter_jit(lambda line, charge: line.line_voltage(charge))
 
 
+solved = eqx.filter_jit(hybrid.CircuitTransfer.from_line)
+
+
 def make(kind, **options):
+    """A transfer of the card; a circuit's levels are solved once for each precision."""
+    return _make(kind, jnp.result_type(float), **options)
+
+
+@lru_cache
+def _make(kind, dtype, **options):
     return hybrid.transfer(hfsim.load_card(CARD), kind, **options)
 
 
@@ -214,7 +225,7 @@ def without_mismatch(transfer):
         line,
         (jnp.zeros_like(line.capacitor.P_r_spread), jnp.zeros_like(line.transistor.A_VT)),
     )
-    return type(transfer).from_line(quiet)
+    return solved(quiet)
 
 
 @pytest.mark.parametrize("mechanism", hybrid.MECHANISMS)
@@ -263,7 +274,7 @@ def test_what_mismatch_leaves_comes_back_at_each_transfer(chip):
 
 
 def test_mismatch_above_the_spread_leaves_each_device_its_own_level(circuit, key):
-    wide = type(circuit).from_line(eqx.tree_at(lambda m: m.transistor.A_VT, circuit.line, jnp.float32(60.0)))
+    wide = solved(eqx.tree_at(lambda m: m.transistor.A_VT, circuit.line, jnp.float32(60.0)))
     sign = jnp.where(jnp.arange(500) % 2, -1.0, 1.0)
     words = jnp.broadcast_to(2 * 64.0 * sign, (8, 500))  # the steepest part of the curve
     devices = fabricate(wide, words, key)

@@ -83,7 +83,7 @@ def test_both_noises_have_the_published_ratio(kind, noise, x64):
         after = loop.cell.apply(start, Pulse(pulse.voltage, pulse.width * factor), temperature=loop.temperature)
         if kind == "state":
             after = eqx.tree_at(lambda s: s.log_C, after, after.log_C + sigma * x)
-        change = np.asarray(loop._conductance(after) - loop._conductance(start))
+        change = np.asarray(loop.true_conductance(after) - loop.true_conductance(start))
         mean = weight @ change
         ratios.append(np.sqrt(weight @ (change - mean) ** 2) / abs(mean))
     assert np.mean(ratios) == pytest.approx(0.90, abs=1e-3)

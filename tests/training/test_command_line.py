@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.__main__ import main
+from training.__main__ import JOBS, main
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +32,8 @@ def _status(arguments: list[str]) -> int:
         (["--seed", "-1"], "--seed"),
         (["--step-scale", "inf"], "--step-scale"),
         (["--initial-spread", "nan"], "--initial-spread"),
+        (["--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
+        (["--minutes", "nan"], "--minutes"),
         (["tables"], "job"),
     ],
 )
@@ -57,10 +59,15 @@ def test_help_explains_every_option(capsys):
         main(["onchip", "--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
-    for (
-        option
-    ) in "seed period probability learning-rate epochs chips transfer memory run-dir quiet resume mechanism".split():
+    names = "seed period probability learning-rate epochs chips transfer memory run-dir quiet resume mechanism minutes"
+    for option in names.split():
         assert f"--{option}" in text
+
+
+def test_help_lists_the_jobs(capsys):
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {job} " in text for job in JOBS)
 
 
 def test_resume_without_a_run_is_refused(capsys, tmp_path, monkeypatch):

@@ -1,11 +1,52 @@
-"""The digits are real, split once, and never shared between parts."""
+"""Data sets are real, split once, taken from this machine first, and refused where they are damaged.
+
+Files that are no part of the project are looked for, and what needs them is skipped where they are missing. Nothing
+here needs the internet: mirrors are local servers.
+"""
+
+import gzip
+import hashlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from training.data import load_digits
+from hfsim.errors import InputError
+from training.data import load_beats, load_digits, load_fashion_mnist, load_mnist, load_text
+from training.data.idx import NAMES, decode, parts
+from training.data.sources import Source, checked, contents, directories, find
+from training.data.text import batches
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+RAW = b"\0\0\x08\x03" + np.asarray([2, 3, 1], ">u4").tobytes() + bytes(range(6))
+SOURCE = Source("some/file", hashlib.sha256(RAW).hexdigest())
 
 
-def test_parts_are_disjoint_stratified_and_complete():
+def needs(path: str, data: Path | None = None) -> None:
+    """Skip where a file of the data directories is missing."""
+    if find(path, data, packed=True) is None:
+        pytest.skip(f"{path} is in none of {', '.join(map(str, directories(data)))}")
+
+
+@pytest.fixture
+def alone(monkeypatch, tmp_path):
+    """A machine without data."""
+    monkeypatch.setenv("HFSIM_DATA", str(tmp_path / "variable"))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "home")
+    return tmp_path
+
+
+def put(folder: Path, content: bytes, name: str = "file") -> Path:
+    """A file some/NAME of a data directory."""
+    (folder / "some").mkdir(parents=True)
+    (folder / "some" / name).write_bytes(content)
+    return folder / "some" / name
+
+
+def test_digits_are_disjoint_stratified_and_complete():
     data = load_digits()
     parts = (data.train, data.validation, data.test)
     assert [len(p.labels) for p in parts] == [1149, 288, 360]
@@ -18,3 +59,158 @@ def test_parts_are_disjoint_stratified_and_complete():
 
 def test_the_split_is_the_same_every_time():
     np.testing.assert_array_equal(load_digits().test.images, load_digits().test.images)
+
+
+@pytest.mark.parametrize(
+    ("name", "load", "first"),
+    # the first labels of both test sets, as everyone has seen them
+    [("mnist", load_mnist, [7, 2, 1, 0, 4]), ("fashion-mnist", load_fashion_mnist, [9, 2, 1, 1, 6])],
+)
+def test_the_idx_sets_are_whole(name, load, first):
+    for file in NAMES:
+        needs(f"{name}/{file}")
+    data = load()
+    assert [p.images.shape for p in (data.train, data.validation, data.test)] == [(55000, 784), (5000, 784), (1e4, 784)]
+    assert data.train.images.dtype == np.float32 and data.train.images.min() == -1 and data.train.images.max() == 1
+    assert data.test.labels[:5].tolist() == first
+    assert set(np.unique(data.validation.labels)) == set(range(10))
+
+
+def test_validation_images_are_no_training_images():
+    train, validation = parts(np.zeros(60000), 5000)
+    assert len(validation) == 5000 and sorted([*train, *validation]) == list(range(60000))
+    assert not np.array_equal(validation, np.arange(55000, 60000))  # chosen, not the last ones
+    np.testing.assert_array_equal(validation, parts(np.zeros(60000), 5000)[1])
+
+
+def test_idx_files_are_decoded():
+    np.testing.assert_array_equal(decode(RAW, "x"), np.arange(6).reshape(2, 3, 1))
+    for broken in (RAW[:-1], b"", RAW[:5], b"\0\0\x0d" + RAW[3:], RAW + b"1"):
+        with pytest.raises(InputError, match="`x`.*IDX"):
+            decode(broken, "x")
+
+
+def test_local_directories_come_in_their_order_raw_or_packed(alone):
+    home = put(alone / "home" / ".cache" / "hfsim", gzip.compress(RAW), "file.gz")
+    assert find("some/file", None) is None and find("some/file", None, packed=True) == home
+    assert contents(SOURCE, None) == RAW
+    variable = put(alone / "variable", RAW)
+    assert find("some/file", None, packed=True) == variable
+    given = put(alone / "given", RAW)
+    assert find("some/file", alone / "given", packed=True) == given
+    assert contents(SOURCE, alone / "given") == RAW
+    with pytest.raises(InputError, match="--data"):
+        find("some/file", alone / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("file", RAW[:-1]),
+        ("file.gz", gzip.compress(RAW)[:-9]),
+        ("file.gz", gzip.compress(RAW + b"1")),
+        ("file.gz", b""),
+    ],
+)
+def test_a_damaged_file_is_refused_by_name(alone, name, content):
+    place = put(alone / "variable", content, name)
+    with pytest.raises(InputError, match=str(place)):
+        contents(SOURCE, None)
+    with pytest.raises(InputError, match="remove it"):
+        checked(place, SOURCE.sha256)
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """A local server of a folder: the folder and its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_is_not_here_comes_from_the_first_mirror_that_has_it(alone, mirror):
+    packed = gzip.compress(RAW)
+    source = SOURCE._replace(
+        mirrors=(f"{mirror[1]}none/", f"{mirror[1]}damaged/", mirror[1]),
+        packed=f"sha256:{hashlib.sha256(packed).hexdigest()}",
+    )
+    (mirror[0] / "damaged").mkdir()
+    (mirror[0] / "damaged" / "file.gz").write_bytes(packed[:-1])
+    with pytest.raises(InputError) as told:  # both ways are named, and nothing damaged is kept
+        contents(source, None)
+    assert all(word in str(told.value) for word in ("--data", "$HFSIM_DATA", mirror[1], "ValueError"))
+    assert not list((alone / "variable").rglob("*file*"))
+    (mirror[0] / "file.gz").write_bytes(packed)
+    assert contents(source, None) == RAW
+    (mirror[0] / "file.gz").unlink()
+    assert contents(source, None) == RAW  # kept in the first directory
+    assert (alone / "variable" / "some" / "file.gz").is_file()
+
+
+def test_a_machine_without_data_says_both_ways(alone):
+    for load in (load_beats, partial(load_text, None)):
+        with pytest.raises(InputError, match=r"--data, \$HFSIM_DATA"):
+            load(None)
+
+
+def test_beats_keep_patients_apart():
+    needs("mitbih_online_task.npz", SHARED if SHARED.is_dir() else None)
+    data = load_beats(SHARED if SHARED.is_dir() else None).dataset()
+    assert len(data.test.labels) == 2953 and data.classes == 2
+    assert len(data.train.labels) + len(data.validation.labels) == 20000
+    assert 0.4 < data.train.labels.mean() < 0.6 and set(data.validation.labels) == {0, 1}
+    assert data.train.images.shape[1] == 504 and 0.1 < data.train.images.std() < 1  # mV
+    # PhysioNet counts 992 + 373 + 2 + 2 abnormal ones among the 2,955 beats of record 208; two lie at its ends
+    assert 1360 <= int(data.test.labels.sum()) <= 1375
+
+
+def test_a_file_without_beats_is_refused(alone):
+    (alone / "variable").mkdir()
+    np.savez(alone / "variable" / "mitbih_online_task.npz", beats=np.zeros((2, 3)))
+    with pytest.raises(InputError, match="mitbih_online_task"):
+        load_beats()
+
+
+def test_a_text_is_cut_by_position(tmp_path):
+    words = "Grüße, Welt!\n" * 200
+    (tmp_path / "text.txt").write_bytes(b"\xef\xbb\xbf" + words.replace("\n", "\r\n").encode())
+    text = load_text(tmp_path / "text.txt")
+    assert text.vocabulary == "".join(sorted(set(words)))
+    assert [len(p) for p in (text.train, text.validation, text.test)] == [2340, 130, 130]
+    assert text.decode(np.concatenate([text.train, text.validation, text.test])) == words
+
+
+@pytest.mark.parametrize(("content", "told"), [(b"short", "1,000"), (b"\xff\xfe" * 1000, "UTF-8")])
+def test_what_is_no_text_is_refused(tmp_path, content, told):
+    (tmp_path / "text.txt").write_bytes(content)
+    with pytest.raises(InputError, match=told):
+        load_text(tmp_path / "text.txt")
+    with pytest.raises(InputError, match="--text"):
+        load_text(tmp_path / "none.txt")
+
+
+def test_the_novel_is_read_from_a_data_directory():
+    needs("war_and_peace.txt", SHARED if SHARED.is_dir() else None)
+    text = load_text(None, SHARED if SHARED.is_dir() else None)
+    assert 80 <= len(text.vocabulary) <= 90 and len(text.train) > 2_500_000
+
+
+def test_batches_are_streams_with_the_next_character_as_target():
+    codes = np.arange(3 * 2 * 5 + 4)
+    inputs, targets = batches(codes, batch=3, length=5)
+    assert inputs.shape == targets.shape == (2, 3, 5)
+    np.testing.assert_array_equal(targets, inputs + 1)
+    for stream in range(3):  # each stream goes on where its last chunk ended
+        np.testing.assert_array_equal(inputs[:, stream].ravel(), 10 * stream + np.arange(10))
+    with pytest.raises(InputError, match="3 x 12"):
+        batches(codes, batch=3, length=12)

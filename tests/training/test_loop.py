@@ -62,7 +62,7 @@ def test_epochs_equal_one_sample_at_a_time_through_optax(task):
         chip, _ = run(chip, order, schedule(epoch * SAMPLES, SAMPLES, memory.period))
 
     def loss(params, index):
-        logits, _ = nnx.merge(graph, params)(images[index])
+        logits = nnx.merge(graph, params)(images[index])
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels[index])
 
     optimiser = memory.transformation()
@@ -88,7 +88,7 @@ def test_taps_give_the_dense_gradient_without_making_it(task):
     factors, _ = loss_factors(graph, params, images, labels)
 
     def loss(params):
-        logits, _ = nnx.merge(graph, params)(images)
+        logits = nnx.merge(graph, params)(images)
         return jnp.sum(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
     for factor, dense in zip(factors, jax.tree.leaves(jax.grad(loss)(params)), strict=True):

@@ -105,12 +105,12 @@ def test_a_killed_run_resumed_equals_one_never_killed(small, tmp_path):
     time.sleep(0.03)  # somewhere in the second epoch, or in the writing of its checkpoint
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    assert 1 <= checkpoint.load(saved)[1]["epoch"] <= 4 and not (path / "metrics.json").exists()
+    assert 1 <= checkpoint.load(saved)[1]["steps"] <= 4 and not (path / "metrics.json").exists()
     assert _start(path, "--resume").wait(timeout=240) == 0
     one, other = _result(small), _result(path)
     assert one["metrics"] == other["metrics"] and one["configuration"] == other["configuration"]
     ours, theirs = checkpoint.load(small / checkpoint.FILE), checkpoint.load(saved)
-    assert ours[1]["curves"] == theirs[1]["curves"]
+    assert ours[1]["job"] == theirs[1]["job"]
     for name, array in ours[0].items():
         np.testing.assert_array_equal(array, theirs[0][name], err_msg=name)
     assert not list(path.glob(".*")), "a temporary file was left behind"
@@ -148,7 +148,7 @@ def test_an_extension_killed_before_its_end_can_be_resumed(small, tmp_path):
     shutil.copytree(small, path)
     saved = path / checkpoint.FILE
     process = _start(path, "--resume", "--epochs", "40")
-    _wait_for(lambda: checkpoint.load(saved)[1]["epoch"] > 4, process)
+    _wait_for(lambda: checkpoint.load(saved)[1]["steps"] > 4, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert recorded_configuration(path)["settings"]["epochs"] == 40
@@ -168,6 +168,20 @@ def test_five_chips_reach_the_bar_beside_floating_point(tmp_path):
     published = [1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9]
     np.testing.assert_allclose(value["level_mean_uS"], published, atol=0.3)
     np.testing.assert_allclose(value["level_sigma_uS"], 8.7, rtol=0.025)
+
+
+def test_a_spent_time_budget_reports_what_is_done_and_can_be_extended(tmp_path):
+    path = tmp_path / "short"
+    options = ["--epochs", "3", "--period", "100", "--quiet", "--run-dir", str(path)]
+    assert main([*options, "--minutes", "0.0001"]) == 0
+    first = _result(path)
+    assert first["metrics"]["epochs"]["value"] == 1 and first["configuration"]["minutes"] == 0.0001
+    assert "after 1 of 3 epochs" in (path / "report.html").read_text()
+    assert main(["--resume", "--quiet", "--run-dir", str(path)]) == 0  # time spent before counts
+    again = _result(path)
+    assert again["metrics"] == first["metrics"] and again["wall_seconds"] > first["wall_seconds"]
+    assert main(["--resume", "--quiet", "--run-dir", str(path), "--minutes", "60"]) == 0
+    assert _result(path)["metrics"]["epochs"]["value"] == 3
 
 
 @pytest.mark.parametrize("kind", ["linear", "circuit"])

@@ -94,10 +94,10 @@ class AbstractLinearDevice(AbstractPulsedDevice):
             w = jnp.where(m > 0, moved(w, jnp.maximum(m, 1), up, draws), w)
         if rounds > 1:
             xi = None if key is None else drawn(stream(key, "step"), w.shape, w.dtype)
-            w = self._stepped(w, direction, xi)
+            w = self.stepped(w, direction, xi)
         if limit is not None:
             w = jnp.where(number > limit, jnp.nan, w)
-        return self._written(state, w, n != 0, key)
+        return self.written(state, w, n != 0, key)
 
     def _moved(self, w, m, up, draws):
         """Weights after m >= 1 pulses up where `up` and down elsewhere."""

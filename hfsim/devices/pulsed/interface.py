@@ -105,7 +105,7 @@ class AbstractPulsedDevice(AbstractMemristor):
     def program(self, state: PulsedState, w: Float[Array, "*devices"], key: Key[Array, ""] | None = None):
         """The state with persistent weights `w`, clipped to the window; `key` draws the write noise."""
         w = self._clip(jnp.broadcast_to(jnp.asarray(w, state.w.dtype), state.w.shape))
-        return self._written(state, w, jnp.ones(w.shape, bool), key)
+        return self.written(state, w, jnp.ones(w.shape, bool), key)
 
     def step(self, state: PulsedState, direction, key: Key[Array, ""] | None = None) -> PulsedState:
         """State after one pulse: up where `direction` is positive, down where negative, none where it is zero.
@@ -114,7 +114,7 @@ class AbstractPulsedDevice(AbstractMemristor):
         """
         direction = jnp.broadcast_to(jnp.sign(jnp.asarray(direction)), state.w.shape)
         xi = None if key is None else drawn(stream(key, "step"), state.w.shape, state.w.dtype)
-        return self._written(state, self._stepped(state.w, direction, xi), direction != 0, key)
+        return self.written(state, self.stepped(state.w, direction, xi), direction != 0, key)
 
     def apply(
         self, state: PulsedState, pulse: Pulse, key: Key[Array, ""] | None = None, *, temperature=ROOM_TEMPERATURE
@@ -154,7 +154,7 @@ class AbstractPulsedDevice(AbstractMemristor):
         last = None if key is None else drawn(stream(key, "step"), state.w.shape, state.w.dtype)
 
         # reverse mode keeps one weight a pulse, not all that its step computes on the way
-        one = jax.checkpoint(lambda *pulse: self._stepped(*pulse), prevent_cse=False)
+        one = jax.checkpoint(lambda *pulse: self.stepped(*pulse), prevent_cse=False)
 
         def word(w, block):
             noise = None if key is None else _binomials(address(stream(key, "pulses"), block), w.shape, w.dtype)
@@ -172,7 +172,7 @@ class AbstractPulsedDevice(AbstractMemristor):
             w, _ = checkpointed_scan(block, w, jnp.arange(words), length=words)
         elif words:
             w, _ = jax.lax.scan(jax.checkpoint(block, prevent_cse=False), w, jnp.arange(words))
-        return self._written(state, jnp.where(number > limit, jnp.nan, w), counts != 0, key)
+        return self.written(state, jnp.where(number > limit, jnp.nan, w), counts != 0, key)
 
     def wait(self, state: PulsedState, seconds, temperature=ROOM_TEMPERATURE) -> PulsedState:
         """State after `seconds` [s] at rest at `temperature` [K]; with no `decay` nothing happens at rest.
@@ -211,14 +211,16 @@ class AbstractPulsedDevice(AbstractMemristor):
     def _clip(self, w):
         return clipped(w, self.w_min, self.w_max)
 
-    def _stepped(self, w, direction, xi):
+    def stepped(self, w: Float[Array, "*devices"], direction: Int[Array, "*devices"], xi) -> Float[Array, "*devices"]:
+        """Persistent weights after one pulse, up where `direction` is 1, down where -1; `xi` is its noise, or None."""
         step = once(self.magnitude(w, direction > 0))
         if xi is not None:
             step = step + self.noise.deviation(step, w, self.dw_min) * xi
         # a device without a pulse keeps its weight to the bit
         return jnp.where(direction == 0, w, self._clip(once(w + direction.astype(w.dtype) * step)))
 
-    def _written(self, state, w, touched, key) -> PulsedState:
+    def written(self, state: PulsedState, w: Float[Array, "*devices"], touched, key) -> PulsedState:
+        """The state with persistent weights `w`, the write noise drawn anew where `touched`; none without a key."""
         error = jnp.zeros_like(w)
         if key is not None:
             error = self.sigma_write * drawn(stream(key, "write"), w.shape, w.dtype)

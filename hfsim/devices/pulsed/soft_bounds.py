@@ -23,4 +23,4 @@ class SoftBounds(AbstractLinearDevice):
     w_max: Float[Array, "..."] = parameter(unit="1", bounds=(0.01, 10.0), doc="upper end of the window")
 
     def slope(self, up):
-        return 1 / jnp.where(up, self.w_max, -self.w_min)
+        return jnp.where(up, 1 / self.w_max, -1 / self.w_min)

@@ -1,23 +1,18 @@
-"""A configured experiment: its compiled programs, and what it carries from epoch to epoch."""
+"""A configured experiment: its compiled programs."""
 
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from flax import nnx
 
 import hfsim
 from hfsim.draws import address, stream
-from hfsim.errors import InputError
 from hfsim.hybrid import WORDS_PER_UNIT, memristor, transfer
 from hfsim.learning import HybridMemory, Nearest, Stochastic, Truncate
 from models import MLP
-from training import checkpoint
-from training.configuration import CARD, OnChip, require_same_run
 from training.data import Dataset, load_digits
 from training.loop import (
     Chip,
@@ -29,6 +24,7 @@ from training.loop import (
     transferred,
     with_key,
 )
+from training.onchip.configuration import CARD, OnChip
 
 ROUNDINGS = {"nearest": Nearest(), "stochastic": Stochastic(), "truncate": Truncate()}
 SIZES = (64, 200, 100, 10)
@@ -127,65 +123,3 @@ class Experiment:
             return jax.vmap(lambda key, chip: transferred(with_key(self.memory, key), chip))(keys, chips)
 
         return finish(self.keys, chips)
-
-
-class Progress:
-    """What a run carries from epoch to epoch: both networks and their learning curves."""
-
-    def __init__(self, experiment: Experiment):
-        self.hybrid = experiment.config.memory == "hybrid"
-        self.epoch = 0
-        self.seconds = 0.0
-        self.chips = experiment.start() if self.hybrid else None
-        self.params = experiment.initial_params()
-        self.curves: dict[str, list[list[float]]] = {
-            name: [] for name in (("chip", "chip_online") if self.hybrid else ()) + ("float", "float_online")
-        }
-
-    def step(self, experiment: Experiment, accuracy) -> None:
-        """Train both networks for one epoch; `accuracy` measures them on the validation part."""
-        if self.chips is not None:
-            self.chips, online = experiment.train(self.chips, self.epoch)
-            self.curves["chip"].append(np.asarray(accuracy(self.chips.params)).tolist())
-            self.curves["chip_online"].append(np.asarray(online).tolist())
-        self.params, online = experiment.train_float(self.params, self.epoch)
-        self.curves["float"].append(np.asarray(accuracy(self.params)).tolist())
-        self.curves["float_online"].append(np.asarray(online).tolist())
-        self.epoch += 1
-
-    def headline(self) -> str:
-        """Validation accuracy now, mean over chips."""
-        return ", ".join(
-            f"{name} {np.mean(self.curves[name][-1]):.1%}" for name in ("chip", "float") if name in self.curves
-        )
-
-    def save(self, path: Path, settings: dict[str, Any]) -> None:
-        """Write a checkpoint."""
-        arrays = checkpoint.chip_arrays(self.chips) if self.chips is not None else {}
-        for index, leaf in enumerate(jax.tree.leaves(self.params)):
-            arrays[f"float_kernel_{index}"] = np.asarray(leaf)
-        record = {"settings": settings, "epoch": self.epoch, "seconds": self.seconds, "curves": self.curves}
-        checkpoint.save(path, arrays, record)
-
-    def restore(self, path: Path, settings: dict[str, Any]) -> None:
-        """Take up a checkpoint of the same settings; `epochs` alone may differ.
-
-        Raises:
-            InputError: it is damaged, or of another configuration.
-        """
-        arrays, record = checkpoint.load(path)
-        if not {"settings", "epoch", "seconds", "curves"} <= record.keys():
-            raise InputError("checkpoint", "be one of this program", f"{path}, which lacks its record")
-        require_same_run(settings, record["settings"])
-        if record["epoch"] > settings["epochs"]:
-            raise InputError(
-                "--epochs", f"be at least the {record['epoch']} epochs that the run has behind it", settings["epochs"]
-            )
-        if self.chips is not None:
-            self.chips = checkpoint.restore_chips(self.chips, arrays)
-        leaves, structure = jax.tree.flatten(self.params)
-        stored = [arrays.get(f"float_kernel_{index}") for index in range(len(leaves))]
-        if any(found is None or found.shape != leaf.shape for found, leaf in zip(stored, leaves, strict=True)):
-            raise InputError("checkpoint", "hold the arrays of this network", "another network's")
-        self.params = jax.tree.unflatten(structure, [jnp.asarray(found) for found in stored])
-        self.epoch, self.seconds, self.curves = record["epoch"], record["seconds"], record["curves"]

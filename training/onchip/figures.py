@@ -1,35 +1,19 @@
-"""The figures of the report, made from a run's results."""
-
-from collections.abc import Callable
+"""The figures of the main job's report."""
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from hfsim.hybrid import WORDS_PER_CODE
-from training.evaluation import AMPLITUDES, TIMES
-from training.results import Results
-
-CHIP, FLOAT, GREY = "#b3430f", "#1f5a8c", "#8a8a8a"
-_STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e6e6e6",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
+from training.onchip.configuration import OnChip
+from training.onchip.evaluation import AMPLITUDES, TIMES
+from training.onchip.results import Measured
+from training.plotting import CHIP, FLOAT, GREY, new_figure
 
 
-def _figure(width: float = 6.4, height: float = 3.8) -> tuple[Figure, matplotlib.axes.Axes]:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
-
-
-def learning_curve(results: Results) -> Figure:
+def learning_curve(results: Measured) -> Figure:
     """Validation accuracy over epochs, chip and floating point, with the spread over chips."""
-    figure, axes = _figure()
+    figure, axes = new_figure()
     for name, label, colour in (("chip", "on the chip", CHIP), ("float", "floating point", FLOAT)):
         if name not in results.curves:
             continue
@@ -46,9 +30,9 @@ def learning_curve(results: Results) -> Figure:
     return figure
 
 
-def confusion_matrix(results: Results) -> Figure:
+def confusion_matrix(results: Measured) -> Figure:
     """True against predicted class on the test images."""
-    figure, axes = _figure(4.6, 4.2)
+    figure, axes = new_figure(4.6, 4.2)
     table = results.confusion
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -62,11 +46,11 @@ def confusion_matrix(results: Results) -> Figure:
     return figure
 
 
-def level_distributions(results: Results) -> Figure:
+def level_distributions(results: Measured) -> Figure:
     """Conductances of the programmed memristors for each of the eight codes."""
     assert results.chip is not None
     levels = results.chip.levels
-    figure, axes = _figure(7.2, 3.8)
+    figure, axes = new_figure(7.2, 3.8)
     filled = [s for s in levels.samples if s.size]
     bins = np.linspace(min(s.min() for s in filled), max(s.max() for s in filled), 120)
     colours = matplotlib.colormaps["viridis"](np.linspace(0, 0.92, len(levels.samples)))
@@ -89,10 +73,10 @@ def level_distributions(results: Results) -> Figure:
     return figure
 
 
-def hidden_against_analogue(results: Results) -> Figure:
+def hidden_against_analogue(results: Measured) -> Figure:
     """Each weight's hidden word and what the memristors make of it."""
     assert results.chip is not None
-    figure, axes = _figure(5.4, 4.4)
+    figure, axes = new_figure(5.4, 4.4)
     limit = max(7.5, float(np.abs(results.chip.analogue).max()))
     drawn = axes.hexbin(
         results.chip.hidden,
@@ -112,10 +96,10 @@ def hidden_against_analogue(results: Results) -> Figure:
     return figure
 
 
-def ten_years(results: Results) -> Figure:
+def ten_years(results: Measured) -> Figure:
     """Test accuracy of the untouched chip over time, for multiples of the card's relaxation."""
     assert results.chip is not None
-    figure, axes = _figure()
+    figure, axes = new_figure()
     seconds = np.asarray(list(TIMES.values()))
     aged = 100 * results.chip.ageing
     colours = matplotlib.colormaps["plasma"](np.linspace(0.1, 0.85, len(AMPLITUDES)))
@@ -131,10 +115,10 @@ def ten_years(results: Results) -> Figure:
     return figure
 
 
-def wear(results: Results) -> Figure:
+def wear(results: Measured) -> Figure:
     """How often each weight was rewritten."""
     assert results.chip is not None
-    figure, axes = _figure()
+    figure, axes = new_figure()
     updates = results.chip.updates
     axes.hist(updates, bins=min(80, max(1, int(np.ptp(updates)) + 1)), color=CHIP, alpha=0.8)
     axes.axvline(updates.mean(), color="black", lw=1, label=f"mean {updates.mean():,.0f}")
@@ -144,22 +128,34 @@ def wear(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, tuple[Callable[[Results], Figure], bool]] = {
-    "learning_curve": (learning_curve, False),
-    "confusion_matrix": (confusion_matrix, False),
-    "levels": (level_distributions, True),
-    "hidden_against_analogue": (hidden_against_analogue, True),
-    "ten_years": (ten_years, True),
-    "wear": (wear, True),
-}
-"""Figure by name, and whether it needs a chip."""
-
-
-def draw(results: Results) -> dict[str, Figure]:
-    """All figures that the results allow."""
-    with matplotlib.rc_context(_STYLE):
-        return {
-            name: make(results)
-            for name, (make, needs_chip) in FIGURES.items()
-            if results.chip is not None or not needs_chip
-        }
+def draw(results: Measured, config: OnChip) -> dict[str, tuple[Figure, str]]:
+    """All figures that the results allow, each with its caption."""
+    several = config.chips > 1
+    bands = f" Bands: all {config.chips} chips." if several else ""
+    summed = "; summed over chips" if several else ""
+    how = f"{config.transfer} transfer" + (f", {config.mechanism}" if config.transfer == "circuit" else "")
+    drawn = {
+        "learning_curve": (
+            learning_curve(results),
+            f"Accuracy on the validation part after each epoch, and on each training sample before its update.{bands}",
+        ),
+        "confusion_matrix": (confusion_matrix(results), f"Test images, used once, after training{summed}."),
+    }
+    if results.chip is None:
+        return drawn
+    return drawn | {
+        "levels": (
+            level_distributions(results),
+            f"A test pattern transferred to the trained chip: every code on an eighth of the weights ({how}).",
+        ),
+        "hidden_against_analogue": (
+            hidden_against_analogue(results),
+            "Hidden 10-bit word in the FeCAPs against the weight that the memristors hold.",
+        ),
+        "ten_years": (
+            ten_years(results),
+            "Nothing is refreshed or compensated. The article states levels that are stable for a month and gives no "
+            "drift law: the card's amplitude is chosen, so it is swept here.",
+        ),
+        "wear": (wear(results), "Updates of each weight: every one reads and rewrites the 14 FeCAPs of its synapse."),
+    }

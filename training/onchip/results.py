@@ -1,7 +1,5 @@
-"""The numbers of a finished run, each with its unit."""
+"""The numbers of a trained chip, each with its unit."""
 
-import math
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +18,10 @@ from hfsim.hybrid import (
     transfer_line,
     truncate,
 )
-from training.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, make_accuracy, measure_levels
-from training.experiment import Experiment, Progress
-from training.run_directory import versions, write_json
+from training.job import metric
+from training.loop import Chip
+from training.onchip.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, make_accuracy, measure_levels
+from training.onchip.experiment import Experiment
 
 
 class ChipResults(NamedTuple):
@@ -42,7 +41,7 @@ class ChipResults(NamedTuple):
     worst_location: tuple[int, int, int]
 
 
-class Results(NamedTuple):
+class Measured(NamedTuple):
     """Everything that the report shows and metrics.json holds."""
 
     metrics: dict[str, dict[str, Any]]
@@ -50,57 +49,36 @@ class Results(NamedTuple):
     confusion: Int[np.ndarray, "classes classes"]
     chip: ChipResults | None
 
-    def write(self, path: Path, *, command: str, settings: dict[str, Any], wall_seconds: float) -> None:
-        """Write metrics.json."""
-        content = {
-            "command": command,
-            "configuration": settings,
-            "versions": versions(),
-            "seed": settings["seed"],
-            "wall_seconds": wall_seconds,
-            "metrics": self.metrics,
-        }
-        write_json(path / "metrics.json", content)
 
-
-def _metric(value: Any, unit: str) -> dict[str, Any]:
-    def clean(x):
-        if isinstance(x, list):
-            return [clean(item) for item in x]
-        return None if isinstance(x, float) and not math.isfinite(x) else x
-
-    return {"value": clean(np.asarray(value).tolist()), "unit": unit}
-
-
-def measure(experiment: Experiment, progress: Progress) -> Results:
-    """Test the trained networks and count what was done."""
+def measure(experiment: Experiment, chips: Chip | None, params: Any, curves: dict[str, list[list[float]]]) -> Measured:
+    """Test the trained networks, on the chips and in floating point, and count what was done."""
     test, graph = experiment.data.test, experiment.graph
     accuracy = make_accuracy(graph, test)
-    floating = np.asarray(accuracy(progress.params))
+    floating = np.asarray(accuracy(params))
     metrics = {
-        "epochs": _metric(progress.epoch, "1"),
-        **{f"{name}_accuracy_by_epoch": _metric(np.mean(c, axis=1), "1") for name, c in progress.curves.items()},
-        "float_test_accuracy": _metric(floating.mean(), "1"),
-        "float_test_accuracy_per_chip": _metric(floating, "1"),
+        "epochs": metric(len(curves["float"]), "1"),
+        **{f"{name}_accuracy_by_epoch": metric(np.mean(c, axis=1), "1") for name, c in curves.items()},
+        "float_test_accuracy": metric(floating.mean(), "1"),
+        "float_test_accuracy_per_chip": metric(floating, "1"),
     }
-    if progress.chips is None:
+    if chips is None:
         metrics["test_accuracy"] = metrics["float_test_accuracy"]
-        return Results(metrics, progress.curves, confusion(graph, progress.params, test, experiment.data.classes), None)
-    chips = experiment.finish(progress.chips)
+        return Measured(metrics, curves, confusion(graph, params, test, experiment.data.classes), None)
+    chips = experiment.finish(chips)
     tested = np.asarray(accuracy(chips.params))
     chip = _measure_chips(experiment, chips)
     metrics |= {
-        "test_accuracy": _metric(tested.mean(), "1"),
-        "test_accuracy_per_chip": _metric(tested, "1"),
-        "test_accuracy_sd": _metric(tested.std(ddof=1) if len(tested) > 1 else float("nan"), "1"),
+        "test_accuracy": metric(tested.mean(), "1"),
+        "test_accuracy_per_chip": metric(tested, "1"),
+        "test_accuracy_sd": metric(tested.std(ddof=1) if len(tested) > 1 else float("nan"), "1"),
     }
     metrics |= _chip_metrics(chip)
     if experiment.config.transfer == "circuit":
         metrics |= _circuit_metrics(experiment)
-    metrics["samples"] = _metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
+    metrics["samples"] = metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
     counted = confusion(graph, chips.params, test, experiment.data.classes)
-    metrics["confusion"] = _metric(counted, "1")
-    return Results(metrics, progress.curves, counted, chip)
+    metrics["confusion"] = metric(counted, "1")
+    return Measured(metrics, curves, counted, chip)
 
 
 def _circuit_metrics(experiment: Experiment) -> dict[str, dict[str, Any]]:
@@ -108,8 +86,8 @@ def _circuit_metrics(experiment: Experiment) -> dict[str, dict[str, Any]]:
     metrics = {}
     for mechanism in MECHANISMS:
         line = transfer_line(experiment.card, mechanism)
-        metrics[f"{mechanism}_level_uS"] = _metric(line.levels(), "uS")
-        metrics[f"{mechanism}_line_voltage_V"] = _metric(line.line_voltages(), "V")
+        metrics[f"{mechanism}_level_uS"] = metric(line.levels(), "uS")
+        metrics[f"{mechanism}_line_voltage_V"] = metric(line.line_voltages(), "V")
     return metrics
 
 
@@ -156,34 +134,34 @@ def _chip_metrics(chip: ChipResults) -> dict[str, dict[str, Any]]:
     card_amplitude = AMPLITUDES.index(1.0)
     aged = chip.ageing.mean(axis=-1)
     metrics = {
-        f"accuracy_after_{name.replace(' ', '_')}": _metric(aged[card_amplitude, index], "1")
+        f"accuracy_after_{name.replace(' ', '_')}": metric(aged[card_amplitude, index], "1")
         for index, name in enumerate(TIMES)
     }
     metrics["accuracy_after_1_second"] = metrics.pop("accuracy_after_1_s")
     metrics["accuracy_after_1_hour"] = metrics.pop("accuracy_after_1_h")
-    metrics["ageing_amplitudes"] = _metric(list(AMPLITUDES), "1")
-    metrics["ageing_times"] = _metric(list(TIMES.values()), "s")
-    metrics["ageing_accuracy"] = _metric(aged, "1")
-    metrics["level_mean_uS"] = _metric(chip.levels.mean, "uS")
-    metrics["level_sigma_uS"] = _metric(chip.levels.sigma, "uS")
-    metrics["weight_correlation"] = _metric(np.corrcoef(truncate(chip.hidden), chip.analogue)[0, 1], "1")
-    metrics["synapses"] = _metric(chip.counts[0].synapses, "1")
-    metrics["arrays"] = _metric(chip.arrays, "1")
-    metrics["devices"] = _metric(chip.devices, "1")
-    metrics["transfers"] = _metric(chip.counts[0].transfers, "1")
-    metrics["updates_per_weight_mean"] = _metric(chip.updates.mean(), "1")
-    metrics["worst_cell_array_line_synapse"] = _metric(list(chip.worst_location), "1")
-    metrics["worst_updates"] = _metric(max(c.worst_updates for c in chip.counts), "1")
+    metrics["ageing_amplitudes"] = metric(list(AMPLITUDES), "1")
+    metrics["ageing_times"] = metric(list(TIMES.values()), "s")
+    metrics["ageing_accuracy"] = metric(aged, "1")
+    metrics["level_mean_uS"] = metric(chip.levels.mean, "uS")
+    metrics["level_sigma_uS"] = metric(chip.levels.sigma, "uS")
+    metrics["weight_correlation"] = metric(np.corrcoef(truncate(chip.hidden), chip.analogue)[0, 1], "1")
+    metrics["synapses"] = metric(chip.counts[0].synapses, "1")
+    metrics["arrays"] = metric(chip.arrays, "1")
+    metrics["devices"] = metric(chip.devices, "1")
+    metrics["transfers"] = metric(chip.counts[0].transfers, "1")
+    metrics["updates_per_weight_mean"] = metric(chip.updates.mean(), "1")
+    metrics["worst_cell_array_line_synapse"] = metric(list(chip.worst_location), "1")
+    metrics["worst_updates"] = metric(max(c.worst_updates for c in chip.counts), "1")
     for prefix, cost in (("worst_cell", chip.worst), ("published_worst_cell", chip.published)):
-        metrics[f"{prefix}_fecap_operations"] = _metric(cost.fecap_operations, "1")
-        metrics[f"{prefix}_memristor_operations"] = _metric(cost.memristor_operations, "1")
-        metrics[f"{prefix}_energy_nJ"] = _metric(cost.energy_nJ, "nJ")
-        metrics[f"{prefix}_fecap_endurance_margin"] = _metric(cost.fecap_margin, "1")
-        metrics[f"{prefix}_memristor_endurance_margin"] = _metric(cost.memristor_margin, "1")
+        metrics[f"{prefix}_fecap_operations"] = metric(cost.fecap_operations, "1")
+        metrics[f"{prefix}_memristor_operations"] = metric(cost.memristor_operations, "1")
+        metrics[f"{prefix}_energy_nJ"] = metric(cost.energy_nJ, "nJ")
+        metrics[f"{prefix}_fecap_endurance_margin"] = metric(cost.fecap_margin, "1")
+        metrics[f"{prefix}_memristor_endurance_margin"] = metric(cost.memristor_margin, "1")
     # counts stay integers: the largest of any device of any chip
-    metrics["worst_cell_fecap_operations"] = _metric(max(c.worst_fecap_operations for c in chip.counts), "1")
-    metrics["worst_cell_memristor_operations"] = _metric(max(c.worst_memristor_operations for c in chip.counts), "1")
-    metrics["network_fecap_operations"] = _metric(np.mean([c.fecap_operations for c in chip.counts]), "1")
-    metrics["network_memristor_operations"] = _metric(np.mean([c.memristor_operations for c in chip.counts]), "1")
-    metrics["network_energy_nJ"] = _metric(np.mean(chip.network_energy_nJ), "nJ")
+    metrics["worst_cell_fecap_operations"] = metric(max(c.worst_fecap_operations for c in chip.counts), "1")
+    metrics["worst_cell_memristor_operations"] = metric(max(c.worst_memristor_operations for c in chip.counts), "1")
+    metrics["network_fecap_operations"] = metric(np.mean([c.fecap_operations for c in chip.counts]), "1")
+    metrics["network_memristor_operations"] = metric(np.mean([c.memristor_operations for c in chip.counts]), "1")
+    metrics["network_energy_nJ"] = metric(np.mean(chip.network_energy_nJ), "nJ")
     return metrics

@@ -1,28 +1,12 @@
-"""The data sets of the experiments: real images, split once and for all."""
+"""scikit-learn's digits: real images that come with a package."""
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+
+from training.data.sets import Dataset, Split
 
 SPLIT_SEED = 20250101  # of the stratified splits; the same for every run, so that test images stay unseen
-
-
-class Split(NamedTuple):
-    """Images with values in [-1, 1], one row each, and their labels."""
-
-    images: Float[np.ndarray, "samples pixels"]
-    labels: Int[np.ndarray, " samples"]
-
-
-class Dataset(NamedTuple):
-    """Three disjoint parts: `train` to learn from, `validation` to choose by, `test` to report once."""
-
-    name: str
-    train: Split
-    validation: Split
-    test: Split
-    classes: int
 
 
 def load_digits() -> Dataset:
@@ -34,7 +18,7 @@ def load_digits() -> Dataset:
     from sklearn.datasets import load_digits as bundled_digits  # slow to import: only where it is used
     from sklearn.model_selection import train_test_split
 
-    bunch = bundled_digits()
+    bunch: Any = bundled_digits()
     images = (bunch.data / 8.0 - 1.0).astype(np.float32)
     labels = bunch.target.astype(np.int32)
     index = np.arange(len(labels))

@@ -1,0 +1,128 @@
+"""The job itself: an epoch of one rule after another, then tests, curves and tables."""
+
+from typing import Any
+
+import jax
+
+from training.data import load_digits, load_fashion_mnist, load_mnist
+from training.job import Job, Results, Table, metric
+from training.mnist_mlp.configuration import MnistMLP
+from training.mnist_mlp.figures import draw
+from training.pulsed.images import TIMES, ImageLearner, test_key
+from training.pulsed.rules import FLOAT, LABELS, TransferSettings, cmo_synapse, make_rule
+
+HIDDEN = {"digits": (100,)}
+"""Hidden layers for a data set; 256 and 128 for others."""
+
+
+class MnistMLPJob(Job):
+    """A step is an epoch of one rule; the rules take turns."""
+
+    unit = "epochs of a rule"
+
+    def __init__(self, config: MnistMLP):
+        self.config = config
+        self.total = config.epochs * len(config.rules)
+        load = {"mnist": load_mnist, "fashion-mnist": load_fashion_mnist}.get(config.dataset)
+        self.data = load_digits() if load is None else load(config.data)
+        sizes = (self.data.train.images.shape[1], *HIDDEN.get(config.dataset, (256, 128)), self.data.classes)
+        settings = TransferSettings(config.pulses, config.transfer_every, config.reads_per_period, config.chopper)
+        key, synapse = jax.random.key(config.seed), cmo_synapse()
+        self.learners = {
+            name: ImageLearner(
+                name,
+                None if name == FLOAT else make_rule(name, synapse, config.learning_rate, key, settings),
+                self.data,
+                sizes,
+                seed=config.seed,
+                batch=config.batch,
+                learning_rate=config.learning_rate,
+                fill=config.fill,
+                analog=config.products == "analog",
+                images=config.images,
+            )
+            for name in config.rules
+        }
+        self.trained = {name: learner.start() for name, learner in self.learners.items()}
+        self.curves: dict[str, list[list[float]]] = {name: [] for name in config.rules}
+
+    def step(self) -> None:
+        epoch, place = divmod(self.steps, len(self.config.rules))
+        name = self.config.rules[place]
+        learner = self.learners[name]
+        self.trained[name], online = learner.epoch(self.trained[name], epoch, self.config.decay**epoch)
+        validated = learner.accuracy(self.trained[name], self.data.validation, test_key(learner, epoch))
+        self.curves[name].append([validated, online])
+
+    def headline(self) -> str:
+        """Validation accuracy now."""
+        return ", ".join(f"{name} {curve[-1][0]:.1%}" for name, curve in self.curves.items() if curve)
+
+    def arrays(self) -> Any:
+        return self.trained
+
+    def restore(self, arrays: Any) -> None:
+        self.trained = arrays
+
+    def record(self) -> dict[str, Any]:
+        return {"curves": self.curves}
+
+    def restore_record(self, record: dict[str, Any]) -> None:
+        self.curves = record["curves"]
+
+    def finish(self) -> Results:
+        metrics = {
+            "epochs": metric({name: len(curve) for name, curve in self.curves.items()}[self.config.rules[0]], "1")
+        }
+        for name, learner in self.learners.items():
+            curve = self.curves[name]
+            metrics[f"{name}_validation_by_epoch"] = metric([row[0] for row in curve], "1")
+            metrics[f"{name}_online_by_epoch"] = metric([row[1] for row in curve], "1")
+            last = test_key(learner, self.config.epochs)
+            tested = learner.accuracy(self.trained[name], self.data.test, last)
+            metrics[f"{name}_test_accuracy"] = metric(tested, "1")
+            if name != FLOAT:
+                aged = [learner.accuracy(self.trained[name], self.data.test, last, age) for age in TIMES]
+                metrics[f"{name}_accuracy_by_age"] = metric(aged, "1")
+                metrics |= _pulse_metrics(name, self.trained[name].arrays)
+        metrics["ages"] = metric(list(TIMES), "1")
+        value = {name: entry["value"] for name, entry in metrics.items()}
+        return Results(
+            title=f"A perceptron trained by pulses: {self.config.dataset}",
+            metrics=metrics,
+            highlights=_highlights(value, self.config.rules),
+            figures=draw(value, self.config.rules, self.config.dataset),
+            tables=[table(value, self.config.rules)],
+            summary=[f"{LABELS[name]:<16}{value[f'{name}_test_accuracy']:.2%}" for name in self.config.rules],
+        )
+
+
+def _pulse_metrics(name: str, arrays: Any) -> dict[str, dict[str, Any]]:
+    """Mean number of pulses of a device, of each kind of array."""
+    sums: dict[str, list[float]] = {}
+    for matrix in arrays.arrays:
+        for side in ("fast", "slow", "array"):
+            if hasattr(matrix, side):
+                pulses = getattr(matrix, side).pulses
+                sums.setdefault(side, []).append(float(pulses.sum()) / pulses.size)
+        if hasattr(matrix, "pulses"):
+            sums.setdefault("array", []).append(float(matrix.pulses.sum()) / matrix.pulses.size)
+    return {f"{name}_{side}_pulses_per_device": metric(mean, "1") for side, mean in sums.items()}
+
+
+def table(value: dict[str, Any], rules: tuple[str, ...]) -> Table:
+    """Test accuracy of the rules, fresh and aged."""
+    rows = []
+    for name in rules:
+        aged = value.get(f"{name}_accuracy_by_age", [])
+        rows.append([LABELS[name], f"{value[f'{name}_test_accuracy']:.2%}", *(f"{a:.2%}" for a in aged)])
+        rows[-1] += [""] * (2 + len(TIMES) - len(rows[-1]))
+    return Table("Test accuracy", ["", "trained", *TIMES], rows)
+
+
+def _highlights(value: dict[str, Any], rules: tuple[str, ...]) -> list[tuple[str, str]]:
+    shown = [(f"{value[f'{name}_test_accuracy']:.2%}", f"{LABELS[name]}, test") for name in rules[:3]]
+    best = next((name for name in rules if name != FLOAT), None)
+    if best is not None:
+        shown.append((f"{value[f'{best}_accuracy_by_age'][-1]:.2%}", f"{LABELS[best]}, after ten years at rest"))
+    return shown

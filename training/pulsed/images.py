@@ -1,0 +1,132 @@
+"""Networks that tell images apart: one `Learner` for each rule, with an epoch and the tests compiled once."""
+
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from hfsim.draws import address, stream
+from hfsim.learning.pulsed_rule import AbstractPulsedRule
+from hfsim.nn import set_age
+from hfsim.units import seconds
+from models import MLP
+from training.data import Dataset, Split
+from training.loop import sample_order
+from training.pulsed.learner import Learner, Trained
+from training.pulsed.networks import array_options
+from training.pulsed.rules import FLOAT
+
+TIMES = ("1 s", "1 h", "1 day", "1 month", "1 year", "10 years")
+"""How long a trained network is left alone."""
+TEST_BATCH = 1000
+
+
+class ImageLearner:
+    """A perceptron of sigmoids under one rule."""
+
+    def __init__(
+        self,
+        name: str,
+        rule: AbstractPulsedRule | None,
+        data: Dataset,
+        sizes: tuple[int, ...],
+        *,
+        seed: int,
+        batch: int,
+        learning_rate: float,
+        fill: float,
+        analog: bool,
+        images: int = 0,
+    ):
+        root = jax.random.key(seed)
+        self.name, self.data, self.batch, self.key = name, data, batch, root
+        self.noisy = analog and name != FLOAT
+        network = MLP(
+            sizes,
+            initial_spread=None,
+            activation=jax.nn.sigmoid,
+            normalised=False,
+            use_bias=True,
+            rngs=nnx.Rngs(params=stream(root, "initial weights")),
+            **array_options(name, fill, analog),
+        )
+        self.learner = Learner(network, _loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
+        self.images, self.labels = _unit(data.train), jnp.asarray(data.train.labels)
+        self.batches = min(images or len(self.labels), len(self.labels)) // batch
+
+    def start(self) -> Trained:
+        """The network before it has seen an image."""
+        return jax.jit(self.learner.start)()
+
+    def epoch(self, trained: Trained, epoch: int, rate: float) -> tuple[Trained, float]:
+        """After one epoch, and the share of images told right while learning."""
+        trained, right = self._epoch(trained, jnp.int32(epoch), jnp.asarray(rate), self.images, self.labels)
+        return trained, float(right)
+
+    @cached_property
+    def _epoch(self):
+        @jax.jit
+        def epoch(trained, number, rate, images, labels):
+            order = sample_order(self.key, number, len(labels))[: self.batches * self.batch]
+
+            def step(trained, inputs):
+                place, chosen = inputs
+                batch = (images[chosen], labels[chosen])
+                return self.learner.train(trained, batch, number * self.batches + place, rate)
+
+            places = jnp.arange(self.batches), order.reshape(self.batches, self.batch)
+            trained, right = jax.lax.scan(step, trained, places)
+            return trained, jnp.mean(right)
+
+        return epoch
+
+    def accuracy(
+        self, trained: Trained, split: Split, key: Key[Array, ""] | None = None, age: str | None = None
+    ) -> float:
+        """Share of images told right, `age` after training where given."""
+        weights = trained.weights if age is None else self._aged(trained, seconds(age))
+        right = self._right(weights, trained.digital, _unit(split), jnp.asarray(split.labels), key, age)
+        return float(right) / len(split.labels)
+
+    @cached_property
+    def _aged(self):
+        return jax.jit(self.learner.aged)
+
+    def _right(self, weights, digital, images, labels, key, age) -> Float[Array, ""]:
+        network = self.learner.parts.network(weights, digital)
+        if self.noisy and age is not None:
+            set_age(network, seconds(age))
+        graph, state = nnx.split(network)
+        total = jnp.zeros(())
+        for first in range(0, len(labels), TEST_BATCH):
+            part = slice(first, first + TEST_BATCH)
+            total = total + _count(graph, state, images[part], labels[part], key if self.noisy else None, first)
+        return total
+
+
+def test_key(learner: ImageLearner, number: int) -> Key[Array, ""]:
+    """The key of the reads of a test."""
+    return address(stream(learner.key, "tests"), number)
+
+
+def _unit(split: Split) -> Float[Array, "samples pixels"]:
+    """Images with values in [0, 1]: where there is no ink, no line is driven."""
+    return jnp.asarray((split.images + np.float32(1)) / 2)
+
+
+def _loss(network: Any, taps, carry, batch, key):
+    images, labels = batch
+    logits = network(images, taps, key)
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    return jnp.mean(losses), (carry, jnp.mean(jnp.argmax(logits, axis=-1) == labels))
+
+
+@partial(jax.jit, static_argnums=0)
+def _count(graph, state, images, labels, key, first):
+    logits = nnx.merge(graph, state)(images, None, key, first=first)
+    return jnp.sum(jnp.argmax(logits, axis=-1) == labels)

@@ -1,0 +1,33 @@
+"""What the jobs' networks have in common: arrays of the CMO/HfOx card, and how weights are placed in their window."""
+
+from typing import Any
+
+import hfsim
+from hfsim.crossbar import ADC, DAC, CrossbarDesign
+from hfsim.nn import FillWindow, Periphery
+from training.pulsed.rules import FLOAT, RETENTION
+
+INPUT_BITS, OUTPUT_BITS = 7, 9
+"""Of the converters of training, as usual in the literature on the card's rules."""
+
+
+def array_options(rule: str, fill: float, analog: bool) -> dict[str, Any]:
+    """Options of analogue layers under a rule; in floating point they multiply exactly.
+
+    Args:
+        rule: one of `training.pulsed.rules.RULES`.
+        fill: weight that the largest initial one becomes.
+        analog: whether products go through converters and read noise, there and back.
+    """
+    if rule == FLOAT:
+        return {"scale": None}
+    scale = FillWindow(fraction=fill)
+    return {"scale": scale, "periphery": periphery() if analog else None}
+
+
+def periphery() -> Periphery:
+    """The card's array with the converters of training and the read noise of 1 s."""
+    card = hfsim.load_card(RETENTION)
+    design = CrossbarDesign.from_card(card)
+    bound = design.output_range * design.encoding.gain * design.V_read
+    return Periphery.from_card(card, dac=DAC(bits=INPUT_BITS), adc=ADC(bits=OUTPUT_BITS, range=bound))
