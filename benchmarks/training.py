@@ -1,4 +1,4 @@
-"""The main job from a cold start: one chip against its bar, and eight chips against one."""
+"""Training: the main job from a cold start, and one step of a layer by pulses against aihwkit."""
 
 import subprocess
 import sys
@@ -6,6 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks import training_rows_pulsed
 from benchmarks.measure import Row
 
 BAR_SECONDS, BAR_RATIO = 60.0, 4.0
@@ -22,7 +23,12 @@ def _cold_start(chips: int) -> float:
 
 
 def rows() -> list[Row]:
-    """Wall seconds of the main job with its defaults, measured transfer."""
+    """The rows of both."""
+    return [*training_rows_pulsed.rows(), *_main_job()]
+
+
+def _main_job() -> list[Row]:
+    """Wall seconds of the main job with its defaults: one chip against its bar, eight against one."""
     one, eight = _cold_start(1), _cold_start(8)
     return [
         Row(

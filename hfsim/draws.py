@@ -140,8 +140,8 @@ def hashed_normals(event: EventHash, number: Int[Array, "..."] | int = 0) -> Flo
     """Nearly normal float32 numbers of variance 1 at each place of the array: the bits of a word counted, and smoothed.
 
     A binomial number of 32 draws and a uniform one of its spacing's width, of the same word: mean 0, variance 1 and
-    skew 0 as those of a normal number, fourth moment 2.94 for 3, largest value 5.8; no quantile is off by more than 0.015
-    deviations inside +-2 (0.08 at +-3.1).
+    skew 0 as those of a normal number, fourth moment 2.94 for 3, largest value 5.8; no quantile is off by more than
+    0.015 deviations inside +-1.9, 0.025 inside +-2 and 0.09 inside +-3.3.
     """
     word = hashed_words(event, number)
     count = jax.lax.population_count(word).astype(jnp.float32)

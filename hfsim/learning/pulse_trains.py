@@ -13,8 +13,9 @@ in each slot in which both fire, towards -sign(x_i delta_j). With s the wanted n
 
 All pulses of a sample that go up and those that go down are sent together (the "compressed" scheme of the literature,
 one pass in place of two). Update management (m, `balanced`) is m^2 = max|delta|/max|x| of the sample, so that both
-lines fire alike; `adaptive` sends only the ceil(s max|x| max|delta|) slots that the largest pulse number needs.
-Probabilities are cut at 1: more than `bits` pulses a sample there cannot be.
+lines fire alike. `adaptive` sends only the ceil(s max|x| max|delta|) slots that the largest pulse number needs, and
+where that is more than `bits` it scales the whole sample down, so that pulses stay in proportion. Without it more is
+cut off: probabilities end at 1.
 
 T. Gokmen, Y. Vlasov, Front. Neurosci. 10, 333 (2016) (stochastic trains); T. Gokmen, M. Onen, W. Haensch, Front.
 Neurosci. 11, 538 (2017) (management). Draws are hashed: see `hfsim.draws`.
@@ -65,8 +66,9 @@ class AbstractPulseTrain(eqx.Module):
         most_x, most_delta = jnp.max(jnp.abs(x)), jnp.max(jnp.abs(delta))
         slots = jnp.int32(self.bits)
         if self.adaptive:
-            needed = jnp.ceil(jnp.minimum(strength * most_x * most_delta, float(self.bits)))
-            slots = jnp.clip(needed.astype(jnp.int32), 1, self.bits)
+            largest = jnp.maximum(most_x * most_delta, _TINY)
+            strength = jnp.minimum(strength, self.bits / largest)
+            slots = jnp.clip(jnp.ceil(strength * largest).astype(jnp.int32), 1, self.bits)
         scale = jnp.sqrt(strength / slots)
         balance = jnp.sqrt(jnp.maximum(most_delta, _TINY) / jnp.maximum(most_x, _TINY)) if self.balanced else 1.0
         shares = jnp.minimum(jnp.abs(x) * scale * balance, 1.0), jnp.minimum(jnp.abs(delta) * scale / balance, 1.0)

@@ -105,6 +105,8 @@ def pulsed_update(
     if disturb and isinstance(train, MeanCount):
         raise InputError("disturb", "be False with MeanCount, whose lines do not fire", "True", "take StochasticTrain")
 
+    synapse = synapse.prepared()
+
     def sample(state, inputs):
         (devices, pulses), carry = state
         rows, columns, event, number = inputs

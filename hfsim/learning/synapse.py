@@ -12,6 +12,7 @@ array's: devices that got no pulse since the last rest start again with the othe
 """
 
 import abc
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -28,13 +29,14 @@ from hfsim.devices.interface import AbstractMemristor
 from hfsim.devices.memristor.cmo import CMOCell, CMOState
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.pulsed import AbstractPulsedDevice, PulsedState, pulsed_device
+from hfsim.devices.pulsed.aggregate import AbstractLinearDevice
+from hfsim.devices.pulsed.short_train import ShortTrains, coarseness, short_trains
 from hfsim.devices.retention import AbstractRetention, RetentionState
 from hfsim.draws import EventHash, address, hashed_normals, require_key, stream
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
 
-_CHUNK = 2  # pulses of one compiled pass over an array
 _WRITE = -2  # number of the write noise in an event; pulses count from 0, and -1 rounds `MeanCount`
 
 
@@ -59,11 +61,15 @@ class AbstractSynapse(PhysicalModel):
     def place(self, state: Any, w: Float[Array, "*devices"]) -> Any:
         """The state with weights that read exactly `w`, cut at the window."""
 
+    def prepared(self) -> "AbstractSynapse":
+        """The same array, with what many calls of `pulses` share made once."""
+        return self
+
     @abc.abstractmethod
     def pulses(
         self, state: Any, counts: Int[Array, "*devices"], event: EventHash, key: Key[Array, ""], limit: int
     ) -> Any:
-        """State after signed numbers of pulses, at most `limit` each, one by one; `event` and `key` draw the noise."""
+        """State after signed numbers of pulses, at most `limit` each, in order; `event` and `key` draw the noise."""
 
     @abc.abstractmethod
     def half_pulses(self, state: Any, up: Int[Array, "*devices"], down: Int[Array, "*devices"]) -> Any:
@@ -163,13 +169,27 @@ class _RestingSynapse(AbstractSynapse):
         return RestedState(device, self.retention.wait(current, seconds, temperature))
 
 
+COARSE = 0.05
+"""Noise of a step over the window up to which the pulses of one sample are applied at once."""
+
+
 class PulsedSynapse(_RestingSynapse):
-    """Devices that take a step per pulse, with or without a retention model."""
+    """Devices that take a step per pulse, with or without a retention model.
+
+    `one_by_one` says how the several pulses of one sample on one device are applied: each by itself (True), or at once
+    by `ShortTrains` (False), which a linear device with additive noise has; its error is at most half of one pulse's
+    noise, at the bounds. None takes the latter where the noise of a step is at most `COARSE` of the window.
+    """
 
     device: AbstractPulsedDevice
     retention: AbstractRetention | None = None
+    one_by_one: bool | None = eqx.field(static=True, default=None)
+    short: ShortTrains | None = None
 
     def __check_init__(self):
+        if self.one_by_one is False and coarseness(self.device) is None:
+            name = type(self.device).__name__
+            raise InputError("one_by_one", "be True or None for a device without a short form", f"False for {name}")
         if self.retention is not None and self.device.decay is not None:
             name = type(self.retention).__name__
             raise InputError("retention", "be None where the device has a decay of its own", name, "take one of both")
@@ -194,22 +214,33 @@ class PulsedSynapse(_RestingSynapse):
         device = self.device.program(state.device, w + self.device.w_ref)
         return self._rested(device, state.rest)
 
+    def prepared(self):
+        noise = coarseness(self.device)
+        short = self.one_by_one is False or (self.one_by_one is None and noise is not None and noise <= COARSE)
+        if not short:
+            return self
+        assert isinstance(self.device, AbstractLinearDevice)  # `coarseness` knows no other
+        return dataclasses.replace(self, short=short_trains(self.device))
+
     def pulses(self, state, counts, event, key, limit):
+        old = state.device
+        if self.short is not None:
+            xi = hashed_normals(event).astype(old.w.dtype)
+            w = self.short.moved(old.w, jnp.clip(counts, -limit, limit), xi)
+            return RestedState(PulsedState(w, old.error, old.waits, old.key), state.rest)
         number, direction = jnp.abs(counts), jnp.sign(counts)
 
-        def some(first, w):
-            for i in range(_CHUNK):
-                index = first + i
-                xi = hashed_normals(event, index).astype(w.dtype)
-                w = self.device.stepped(w, jnp.where(index < number, direction, 0), xi)
-            return w
+        def one(index, w):
+            xi = hashed_normals(event, index).astype(w.dtype)
+            return self.device.stepped(w, jnp.where(index < number, direction, 0), xi)
+
+        def two(carry):  # in one compiled pass over the array
+            index, w = carry
+            return index + 2, one(index + 1, one(index, w))
 
         most = jnp.minimum(jnp.max(number), limit)
-        w = some(jnp.int32(0), state.device.w)  # most trains end here
-        _, w = jax.lax.while_loop(
-            lambda carry: carry[0] < most, lambda carry: (carry[0] + _CHUNK, some(*carry)), (jnp.int32(_CHUNK), w)
-        )
-        old = state.device
+        first = one(jnp.int32(0), state.device.w)  # most trains end here
+        _, w = jax.lax.while_loop(lambda carry: carry[0] < most, two, (jnp.int32(1), first))
         return RestedState(PulsedState(w, old.error, old.waits, old.key), state.rest)
 
     def half_pulses(self, state, up, down):
@@ -280,7 +311,8 @@ class PhysicalSynapse(_RestingSynapse):
         density = [card.quantity("states", name, "1/nm3") for name in ("hrs", "symmetry_point", "lrs")]
         states = CMOState(jnp.log(jnp.stack(density)))
         low, zero, high = loop.true_conductance(states)
-        g, ambient = 0.5 * (high - low), float(loop.temperature)
+        g = 0.5 * (high - low)
+        ambient: Any = loop.temperature
         after = [loop.cell.apply(states, pulse, temperature=ambient) for pulse in (loop.set_pulse, loop.reset_pulse)]
         up, down = (jnp.abs(loop.true_conductance(state)[1] - zero) for state in after)
         parts: dict[str, Any] = {

@@ -100,7 +100,7 @@ class Reader:
     def written(
         self, trained: Trained, warm_up: Int[np.ndarray, " characters"], count: int, key: Key[Array, ""]
     ) -> Int[np.ndarray, " characters"]:
-        """What the network writes after it has read `warm_up`: characters drawn with the probabilities that it gives."""
+        """What the network writes after reading `warm_up`: characters drawn with the probabilities that it gives."""
         graph, state = self._at(trained, None)
         return np.asarray(_write(graph, state, jnp.asarray(warm_up), key, self.noisy, count))
 

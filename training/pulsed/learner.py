@@ -5,6 +5,7 @@ matrix, so that a learning rate means the same for every rule, layer and scale: 
 step of -lr x delta_W in W = scale w is one of -lr x (delta/scale^2) in w, delta being the cotangent before the scale.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ class Parts(NamedTuple):
             self.weights if weights is None else weights,
             self.digital if digital is None else digital,
             self.rest,
+            copy=True,  # else setting the age of one network sets that of all
         )
 
 
@@ -68,6 +70,12 @@ class Learner:
         self.loss, self.rule, self.key, self.noisy, self.clip = loss, rule, key, noisy, clip
         self.learning_rate = learning_rate
         self._scales = [_scale(self.parts, path) for path, _ in nnx.to_flat_state(self.parts.weights)]
+
+    def under(self, rule: AbstractPulsedRule) -> "Learner":
+        """The same training under another rule, or the same rule on other devices."""
+        other = copy.copy(self)
+        other.rule = rule
+        return other
 
     def start(self, carry: Any = None) -> Trained:
         """Before the first batch."""
@@ -115,7 +123,7 @@ class Learner:
     def _clipped(self, gradients: Any) -> Any:
         if self.clip is None:
             return gradients
-        factor = jnp.minimum(1.0, self.clip / jnp.maximum(optax.global_norm(gradients), 1e-12))
+        factor = jnp.minimum(1.0, self.clip / jnp.maximum(optax.tree.norm(gradients), 1e-12))
         return jax.tree.map(lambda g: factor * g, gradients)
 
 

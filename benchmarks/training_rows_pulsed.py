@@ -1,0 +1,189 @@
+"""One training step of one layer by pulses, against IBM's aihwkit in the same process.
+
+Forward, backward and update of a linear layer with unit-variance inputs and errors, learning rate 0.1, 31 slots with
+update management; where there are two arrays, one row is read and transferred after each sample. Two devices: the fine
+one that such rules were first proposed for (constant steps of 0.0002, noise 0.3), for which the bars are, and the
+CMO/HfOx cell (soft bounds, 22 states, noise 0.86); steps vary from device to device.
+
+Pulses cost time, and the peer scales the pulses of its fast array by itself, so ours is told to send as many there; a
+row says how many a device of each array gets in a step on both sides. Ours are counted. The peer's are what its weights
+move by when the samples are sent one by one to devices of constant steps without noise or bounds. Converters: 7 and 9
+bits on both sides, with the read noise of the CMO/HfOx card on ours and the peer's default output noise there.
+"""
+
+import importlib.util
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+import hfsim
+from benchmarks.measure import Row, interleaved_seconds
+from hfsim.devices.pulsed import ConstantStep, pulsed_device
+from hfsim.learning import AGAD, AutoScale, MixedPrecision, PulsedSGD, PulsedSynapse, TikiTakaV2
+from hfsim.nn import AnalogLinear, AnalogWeight
+from training.pulsed.networks import periphery
+from training.pulsed.rules import PULSED
+
+FINE = "idealised-2016"
+CASES = ((FINE, 256, 10), (FINE, 512, 32), (PULSED, 256, 10), (PULSED, 512, 32))
+BARS = {"sgd": 15.0, "ttv2": 5.0, "agad": 4.0, "mixed": 4.0}
+LABELS = {"sgd": "pulsed SGD", "ttv2": "TTv2", "agad": "AGAD", "mixed": "mixed precision"}
+LEARNING_RATE, SLOTS, REPEATS = 0.1, 31, 7
+SPREAD = {FINE: 0.3, PULSED: 0.17}
+"""Of the step, from device to device: both sides' own distribution of it."""
+
+
+class Side(NamedTuple):
+    """One step ready to be timed, and how many pulses a device of each array gets in it."""
+
+    step: Callable[[], Any]
+    pulses: dict[str, float]
+
+
+def rows() -> list[Row]:
+    """Steps of all rules and sizes; without aihwkit there is no reference."""
+    installed = importlib.util.find_spec("aihwkit") is not None
+    result = []
+    for card, size, batch in CASES:
+        generator = np.random.default_rng(0)
+        x, errors = (generator.standard_normal((batch, size)).astype(np.float32) for _ in range(2))
+        for name in LABELS:
+            peer = _peer(card, name, x, errors) if installed else None
+            ours = _ours(card, name, x, errors, None if peer is None else peer.pulses.get("fast"))
+            seconds = interleaved_seconds([side.step for side in (ours, peer) if side], repeats=REPEATS)
+            result.append(_row(card, name, size, batch, ours, peer, seconds))
+    return result
+
+
+def _row(card: str, name: str, size: int, batch: int, ours: Side, peer: Side | None, seconds: list[float]) -> Row:
+    pulses = ", ".join(f"{side} {count:.3g}" for side, count in ours.pulses.items())
+    if peer is not None:
+        pulses += "; there " + ", ".join(f"{side} {count:.3g}" for side, count in peer.pulses.items())
+    per_pulse = 1e9 * seconds[0] / max(sum(ours.pulses.values()) * size**2, 1.0)
+    case = (
+        f"{card}, {LABELS[name]}, {size} x {size}, batch {batch} (pulses a device: {pulses}; {per_pulse:.2g} ns each)"
+    )
+    other = seconds[1] if peer is not None else None
+    ratio = None if other is None else other / seconds[0]
+    barred = ratio is not None and card == FINE
+    bar = f"at least {BARS[name]:g} times" if card == FINE else ""
+    return Row(case, seconds[0], "aihwkit", other, ratio, bar, ratio >= BARS[name] if barred else None)
+
+
+def _ours(card: str, name: str, x: np.ndarray, errors: np.ndarray, fast_pulses: float | None) -> Side:
+    size, key = x.shape[1], jax.random.key(0)
+    device = pulsed_device(hfsim.load_card(card))
+    spread = jnp.exp(SPREAD[card] * jax.random.normal(jax.random.key(1), (size, size)))
+    synapse = PulsedSynapse(device=eqx.tree_at(lambda d: d.dw_min, device, device.dw_min * spread))
+    common: dict[str, Any] = {"key": key, "learning_rate": jnp.asarray(LEARNING_RATE)}
+    # between two reads of a row, from those of a batch
+    between = 5.0 if fast_pulses is None else fast_pulses * size / x.shape[0]
+    pair = {"fast": synapse, "slow": synapse, "scale": AutoScale(pulses=jnp.asarray(between))}
+    rule = {
+        "sgd": lambda: PulsedSGD(synapse=synapse, **common),
+        "mixed": lambda: MixedPrecision(synapse=synapse, most_pulses=SLOTS, **common),
+        "ttv2": lambda: TikiTakaV2(**pair, **common),
+        "agad": lambda: AGAD(**pair, **common),
+    }[name]()
+    layer = AnalogLinear(size, size, use_bias=False, periphery=periphery(), scale=1.0, rngs=nnx.Rngs(0))
+    graph, weights, rest = nnx.split(layer, AnalogWeight, ...)
+    state = jax.jit(rule.transformation().init)(weights)
+
+    @jax.jit
+    def step(weights, state, x, errors):
+        network = nnx.merge(graph, weights, rest)
+        _, back = jax.vjp(lambda taps, x: network(x, taps, key), network.zero_taps(x), x)
+        factors, into = back(errors)
+        updates, state = rule.update(None, state, weights, factors=[factors])
+        return optax.apply_updates(weights, updates), state, into
+
+    inputs = jnp.asarray(x), jnp.asarray(errors)
+    array = step(weights, state, *inputs)[1].arrays[0]
+    sides = {"fast": array.fast, "slow": array.slow} if name in ("ttv2", "agad") else {}
+    sides = sides or {"array": array.array if name == "mixed" else array}
+    return Side(lambda: step(weights, state, *inputs), {k: float(a.pulses.mean()) for k, a in sides.items()})
+
+
+def _peer(card: str, name: str, x: np.ndarray, errors: np.ndarray) -> Side:
+    """The same step in aihwkit."""
+    import torch
+    from aihwkit.optim import AnalogSGD
+
+    warnings.simplefilter("ignore")  # of the peer's own use of torch
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    inputs, delta = torch.from_numpy(x), torch.from_numpy(errors)
+
+    def stepping(layer):
+        optimiser = AnalogSGD(layer.parameters(), lr=LEARNING_RATE)
+        optimiser.regroup_param_groups(layer)
+
+        def step(some=slice(None)):
+            optimiser.zero_grad()
+            layer(inputs[some]).backward(delta[some])
+            optimiser.step()
+
+        return step
+
+    layer, size = _peer_layer(card, name, x.shape[1], real=False), float(pulsed_device(hfsim.load_card(card)).dw_min)
+    step, before, moved = stepping(layer), _peer_weights(layer), {}
+    parts = [slice(None)] if name == "mixed" else [slice(i, i + 1) for i in range(len(x))]  # it pulses once a batch
+    for part in parts:
+        step(part)
+        after = _peer_weights(layer)
+        for side, weights in after.items():
+            change = float(np.abs(weights - before[side]).mean()) / size
+            moved[side] = moved.get(side, 0.0) + change
+        before = after
+    return Side(stepping(_peer_layer(card, name, x.shape[1], real=True)), moved)
+
+
+def _peer_layer(card: str, name: str, size: int, *, real: bool) -> Any:
+    """aihwkit's layer, on the devices of the benchmark or on those that count."""
+    from aihwkit.nn import AnalogLinear as PeerLinear
+    from aihwkit.simulator.configs import DigitalRankUpdateRPUConfig, SingleRPUConfig, UnitCellRPUConfig
+    from aihwkit.simulator.configs.compounds import (
+        BufferedTransferCompound,
+        DynamicTransferCompound,
+        MixedPrecisionCompound,
+    )
+    from aihwkit.simulator.configs.devices import ConstantStepDevice, SoftBoundsDevice
+    from aihwkit.simulator.configs.utils import UpdateParameters
+
+    own = pulsed_device(hfsim.load_card(card))
+    exact = {"w_max_dtod": 0.0, "w_min_dtod": 0.0, "up_down": 0.0, "up_down_dtod": 0.0, "dw_min": float(own.dw_min)}
+    kind = ConstantStepDevice if isinstance(own, ConstantStep) else SoftBoundsDevice
+
+    def device():
+        if not real:
+            return ConstantStepDevice(dw_min_dtod=0.0, dw_min_std=0.0, w_max=100.0, w_min=-100.0, **exact)
+        spread, noise = SPREAD[card], float(own.noise.sigma)
+        window = {"w_max": float(own.w_max), "w_min": float(own.w_min)}
+        return kind(dw_min_dtod=spread, dw_min_std=noise, **window, **exact)
+
+    update = {"update": UpdateParameters(desired_bl=SLOTS)}
+    if name == "sgd":
+        configuration = SingleRPUConfig(device=device(), **update)
+    elif name == "mixed":
+        configuration = DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device()), **update)
+    else:
+        compound = BufferedTransferCompound if name == "ttv2" else DynamicTransferCompound
+        cell = compound(unit_cell_devices=[device(), device()], transfer_every=1.0, units_in_mbatch=False)
+        configuration = UnitCellRPUConfig(device=cell, **update)
+    return PeerLinear(size, size, bias=False, rpu_config=configuration)
+
+
+def _peer_weights(layer: Any) -> dict[str, np.ndarray]:
+    """What each of the peer's arrays holds."""
+    tile = next(layer.analog_tiles())
+    hidden = tile.get_hidden_parameters()
+    if "hidden_weights_1" in hidden:
+        return {"fast": hidden["hidden_weights_0"].numpy().copy(), "slow": hidden["hidden_weights_1"].numpy().copy()}
+    return {"array": tile.get_weights()[0].detach().numpy().copy()}

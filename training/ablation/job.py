@@ -1,0 +1,161 @@
+"""The job itself: an epoch of one rule after another, all devices and seeds at once."""
+
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from hfsim.draws import stream
+from hfsim.learning import PulsedSynapse
+from models import MLP
+from training.ablation.cases import SWEEPS, Case, device, stacked
+from training.ablation.configuration import Ablation
+from training.ablation.figures import draw
+from training.data import Split, load_digits
+from training.job import Job, Results, Table, metric
+from training.loop import sample_order
+from training.pulsed.learner import Learner
+from training.pulsed.networks import array_options
+from training.pulsed.rules import LABELS, make_rule
+
+SIZES = (64, 100, 10)
+
+
+class AblationJob(Job):
+    """A step is an epoch of one rule; the rules take turns."""
+
+    unit = "epochs of a rule"
+
+    def __init__(self, config: Ablation):
+        self.config = config
+        self.total = config.epochs * len(config.rules)
+        self.data = load_digits()
+        self.names, self.cases = stacked(config.sweeps)
+        self.seeds = jnp.arange(config.seed, config.seed + config.seeds, dtype=jnp.uint32)
+        self.images, self.labels = _unit(self.data.train), jnp.asarray(self.data.train.labels)
+        self.batches = min(config.images or len(self.labels), len(self.labels)) // config.batch
+        self.trained = {name: self._start(name) for name in config.rules}
+        self.curves: dict[str, list[Any]] = {name: [] for name in config.rules}
+
+    def _learner(self, name: str, case: Case, seed) -> Learner:
+        """One network on the devices of a case."""
+        config, root = self.config, jax.random.key(seed)
+        network = MLP(
+            SIZES,
+            initial_spread=None,
+            activation=jax.nn.sigmoid,
+            normalised=False,
+            use_bias=True,
+            rngs=nnx.Rngs(params=stream(root, "initial weights")),
+            **array_options(name, config.fill, False),
+        )
+        rule = make_rule(name, PulsedSynapse(device=device(case)), config.learning_rate, root)
+        return Learner(network, _loss, rule, learning_rate=config.learning_rate, key=root)
+
+    def _over_all(self, function):
+        """`function` of (case, seed, ...) for all cases and seeds, compiled."""
+        by_seed = jax.vmap(function, in_axes=(None, 0, 0, None, None))
+        return jax.jit(jax.vmap(by_seed, in_axes=(0, None, 0, None, None)))
+
+    def _start(self, name: str) -> Any:
+        def start(case, seed, unused, also, too):
+            return self._learner(name, case, seed).start()
+
+        blank = jnp.zeros((len(self.names), len(self.seeds)))
+        return self._over_all(start)(self.cases, self.seeds, blank, None, None)
+
+    @cached_property
+    def _epochs(self) -> dict[str, Any]:
+        return {name: self._over_all(partial(self._epoch, name)) for name in self.config.rules}
+
+    def _epoch(self, name: str, case: Case, seed, trained, number, rate):
+        learner = self._learner(name, case, seed)
+        order = sample_order(learner.key, number, len(self.labels))[: self.batches * self.config.batch]
+
+        def step(trained, inputs):
+            place, chosen = inputs
+            batch = (self.images[chosen], self.labels[chosen])
+            return learner.train(trained, batch, number * self.batches + place, rate)
+
+        places = jnp.arange(self.batches), order.reshape(self.batches, self.config.batch)
+        trained, _ = jax.lax.scan(step, trained, places)
+        return trained, _accuracy(learner, trained, self.data.validation)
+
+    def step(self) -> None:
+        epoch, place = divmod(self.steps, len(self.config.rules))
+        name = self.config.rules[place]
+        rate = jnp.asarray(self.config.decay**epoch)
+        self.trained[name], validated = self._epochs[name](
+            self.cases, self.seeds, self.trained[name], jnp.int32(epoch), rate
+        )
+        self.curves[name].append(np.asarray(validated).tolist())
+
+    def headline(self) -> str:
+        """Best validation accuracy of each rule now, over the cases."""
+        best = {name: np.mean(curve[-1], axis=1).max() for name, curve in self.curves.items() if curve}
+        return ", ".join(f"{name} {value:.1%}" for name, value in best.items())
+
+    def arrays(self) -> Any:
+        return self.trained
+
+    def restore(self, arrays: Any) -> None:
+        self.trained = arrays
+
+    def record(self) -> dict[str, Any]:
+        return {"curves": self.curves}
+
+    def restore_record(self, record: dict[str, Any]) -> None:
+        self.curves = record["curves"]
+
+    def finish(self) -> Results:
+        metrics = {}
+        for name in self.config.rules:
+
+            def tested(case, seed, trained, also, too, name=name):
+                return _accuracy(self._learner(name, case, seed), trained, self.data.test)
+
+            found = np.asarray(self._over_all(tested)(self.cases, self.seeds, self.trained[name], None, None))
+            for sweep in self.config.sweeps:
+                own = [place for place, (other, _) in enumerate(self.names) if other == sweep]
+                metrics[f"{name}_{sweep}_test_accuracy"] = metric(found[own].mean(axis=1), "1")
+                metrics[f"{name}_{sweep}_test_accuracy_per_seed"] = metric(found[own], "1")
+        for sweep in self.config.sweeps:
+            metrics[sweep] = metric(list(SWEEPS[sweep][1]), "1")
+        metrics["epochs"] = metric(len(self.curves[self.config.rules[0]]), "1")
+        value = {name: entry["value"] for name, entry in metrics.items()}
+        return Results(
+            title="What a device's properties do to each learning rule",
+            metrics=metrics,
+            figures=draw(value, self.config.rules, self.config.sweeps),
+            tables=tables(value, self.config.rules, self.config.sweeps),
+            notes=["All else is the card's: up_down -0.22, 22 states, noise 0.86 dw_min, reference exact."],
+            summary=[f"{sweep}: {SWEEPS[sweep][0]}, {len(SWEEPS[sweep][1])} values" for sweep in self.config.sweeps],
+        )
+
+
+def tables(value: dict[str, Any], rules: tuple[str, ...], sweeps: tuple[str, ...]) -> list[Table]:
+    """Test accuracy of every rule, one table for each property."""
+    made = []
+    for sweep in sweeps:
+        rows = [[LABELS[name], *(f"{a:.1%}" for a in value[f"{name}_{sweep}_test_accuracy"])] for name in rules]
+        made.append(Table(f"Test accuracy: {SWEEPS[sweep][0]}", ["", *(f"{v:g}" for v in value[sweep])], rows))
+    return made
+
+
+def _unit(split: Split):
+    return jnp.asarray((split.images + np.float32(1)) / 2)
+
+
+def _loss(network: Any, taps, carry, batch, key):
+    images, labels = batch
+    logits = network(images, taps, key)
+    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), (carry, None)
+
+
+def _accuracy(learner: Learner, trained, split: Split):
+    logits = learner.parts.network(trained.weights, trained.digital)(_unit(split))
+    return jnp.mean(jnp.argmax(logits, axis=-1) == jnp.asarray(split.labels))
