@@ -14,7 +14,7 @@ PAGES = sorted(page.stem for page in FOLDER.glob("*.md"))
 
 def test_every_page_has_a_figure_and_every_figure_a_page():
     assert set(PAGES) == set(names())
-    guides = ("choosing_a_device_model.md", "choosing_wires_and_converters.md")
+    guides = ("choosing_a_device_model.md", "choosing_wires_and_converters.md", "choosing_a_learning_rule.md")
     choosing = "".join((FOLDER.parent / guide).read_text(encoding="utf-8") for guide in guides)
     for name in PAGES:
         text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")

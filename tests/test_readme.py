@@ -22,8 +22,10 @@ def scopes():
 
 
 def test_the_python_examples_run(scopes):
-    learnt, matrix = scopes
+    learnt, pulsed, matrix = scopes
     assert int(learnt["state"].samples) == 100 and int(learnt["state"].transfers) == 11
+    arrays = pulsed["state"].arrays[0]
+    assert int(arrays.fast.pulses.sum()) > 0 and float(arrays.slow.devices.rest.clock.seconds) == 3.156e8
     error = np.asarray(matrix["xbar"] @ matrix["x"] - matrix["W"] @ matrix["x"])
     assert 0 < np.std(error) < 0.1 * np.std(matrix["W"] @ matrix["x"])
 

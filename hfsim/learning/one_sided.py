@@ -4,10 +4,10 @@
 
 For devices whose steps are gradual in one direction alone. After every `refresh_every` batches the pairs of which a
 device has passed the share `full` of its window are read, both devices are reset to the window's end, and the
-difference is written again by up pulses on one of them: in `rounds`, each after a read, of trunc(what is missing/step)
-pulses, the first of at most one, the step being what the last round's pulses rose by in the mean, at least dw_min.
-Where steps shrink on the way up each round falls short rather than beyond; with rounds enough the difference ends less
-than dw_min below, or, where the first pulse is a larger step than dw_min, by less than what that is more above.
+difference is written again by up pulses on one of them: in `rounds`, each after a read, and while dw_min or more is
+missing. The first is one pulse, the others are trunc(what is missing/step), the step being what the last round's pulses
+rose by in the mean, at least dw_min. Where steps shrink on the way up each round falls short rather than beyond. With
+rounds enough the difference ends less than dw_min below, or above by less than what a step there exceeds dw_min.
 
 S. Agarwal et al., IEEE Symp. VLSI Technol. (2017), periodic carry; G. W. Burr et al., IEEE Trans. Electron Devices 62,
 3498 (2015), occasional reset.
@@ -115,16 +115,21 @@ class OneSided(AbstractPulsedRule):
 
     def _raised(self, side: PulsedArray, due, target, key) -> PulsedArray:
         """A side whose devices `due` were pulsed up to `target`, as nearly as `rounds` reads allow."""
-        step, now = self.synapse.granularity, self.synapse.weight(side.devices)
-        for number in range(self.rounds):
-            most = self.most_pulses if number else 1
-            counts = jnp.where(due, jnp.clip(jnp.trunc((target - now) / step), 0, most), 0).astype(jnp.int32)
+
+        def one(number, carry):
+            side, step, now = carry
+            most, missing = jnp.where(number == 0, 1, self.most_pulses), target - now
+            wanted = due & (missing >= self.synapse.granularity)
+            counts = jnp.where(wanted, jnp.clip(jnp.trunc(missing / step), 1, most), 0).astype(jnp.int32)
             event = event_hash(stream(key, "pulses"), number, counts.shape)
             side = self._up(side, counts, event, address(key, number))
-            risen = self.synapse.weight(side.devices) - now
-            seen = jnp.maximum(risen / jnp.maximum(counts, 1), self.synapse.granularity)
-            step, now = jnp.where(counts > 0, seen, step), now + risen
-        return side
+            after = self.synapse.weight(side.devices)
+            seen = jnp.maximum((after - now) / jnp.maximum(counts, 1), self.synapse.granularity)
+            return side, jnp.where(wanted, seen, step), after
+
+        now = self.synapse.weight(side.devices)
+        begun = side, jnp.broadcast_to(self.synapse.granularity, now.shape).astype(now.dtype), now
+        return jax.lax.fori_loop(0, self.rounds, one, begun)[0]
 
 
 def _where(due, new: Any, old: Any) -> Any:

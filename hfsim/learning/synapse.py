@@ -30,7 +30,7 @@ from hfsim.devices.memristor.cmo import CMOCell, CMOState
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.pulsed import AbstractPulsedDevice, PulsedState, pulsed_device
 from hfsim.devices.pulsed.aggregate import AbstractLinearDevice
-from hfsim.devices.pulsed.short_train import ShortTrains, coarseness, short_trains
+from hfsim.devices.pulsed.short_train import ShortTrains, coarseness, has_short_form, short_trains
 from hfsim.devices.retention import AbstractRetention, RetentionState
 from hfsim.draws import EventHash, address, hashed_normals, require_key, stream
 from hfsim.errors import InputError
@@ -178,7 +178,8 @@ class PulsedSynapse(_RestingSynapse):
 
     `one_by_one` says how the several pulses of one sample on one device are applied: each by itself (True), or at once
     by `ShortTrains` (False), which a linear device with additive noise has; its error is at most half of one pulse's
-    noise, at the bounds. None takes the latter where the noise of a step is at most `COARSE` of the window.
+    noise, at the bounds. None takes the latter where the noise of a step is at most `COARSE` of the window. That is
+    decided when the synapse is made, and the former taken where its numbers are not known then (made while compiling).
     """
 
     device: AbstractPulsedDevice
@@ -186,8 +187,14 @@ class PulsedSynapse(_RestingSynapse):
     one_by_one: bool | None = eqx.field(static=True, default=None)
     short: ShortTrains | None = None
 
+    def __post_init__(self):
+        # once and for all: a synapse that is an argument of a compiled function must do what one it closes over does
+        if self.one_by_one is None:
+            noise = coarseness(self.device)
+            self.one_by_one = noise is None or noise > COARSE
+
     def __check_init__(self):
-        if self.one_by_one is False and coarseness(self.device) is None:
+        if not self.one_by_one and not has_short_form(self.device):
             name = type(self.device).__name__
             raise InputError("one_by_one", "be True or None for a device without a short form", f"False for {name}")
         if self.retention is not None and self.device.decay is not None:
@@ -215,9 +222,7 @@ class PulsedSynapse(_RestingSynapse):
         return self._rested(device, state.rest)
 
     def prepared(self):
-        noise = coarseness(self.device)
-        short = self.one_by_one is False or (self.one_by_one is None and noise is not None and noise <= COARSE)
-        if not short:
+        if self.one_by_one:
             return self
         assert isinstance(self.device, AbstractLinearDevice)  # `coarseness` knows no other
         return dataclasses.replace(self, short=short_trains(self.device))

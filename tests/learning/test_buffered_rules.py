@@ -23,6 +23,7 @@ from hfsim.learning import (
     FixedScale,
     MeanCount,
     PulsedSynapse,
+    RowRead,
     TikiTakaV2,
 )
 from tests.quick_compilation import quick_compilation as quick_compilation
@@ -50,7 +51,7 @@ def started(rule, w):
 
 
 @eqx.filter_jit
-def learned(rule, state, given, rate=1.0):
+def learned(rule, state, given, rate=jnp.float32(1.0)):
     """(state, weights after each batch) of all factors, in batches of BATCH."""
     params = (rule.weight(state.arrays[0]),)
 
@@ -82,7 +83,7 @@ def counts_by_hand(x, delta, strength, bits=31):
 
 def signs_by_key(rule, row, number):
     """Whether the random chopper of a row turns after its read at sample `number`."""
-    keys = address(stream(stream(rule.key, "arrays"), 0)) if False else address(stream(rule.key, "arrays"), 0)
+    keys = address(stream(rule.key, "arrays"), 0)
     return bool(jax.random.bernoulli(address(stream(keys, "choppers"), number), rule.probability))
 
 
@@ -146,26 +147,26 @@ def made(kind, fast, strength, **options):
 @pytest.mark.parametrize(("fast", "slope"), [(LASTING, 0.0), (LEAKY, 1.0)], ids=["lasting", "leaky"])
 @pytest.mark.parametrize("kind", RULES)
 def test_the_rule_is_its_equations(kind, fast, slope):
-    rule, given = made(kind, fast, 8.0), factors()
+    rate = 2.0**-14 if (kind, slope) == ("v2", 0.0) else 2.0**-11
+    rule, given = made(kind, fast, 8.0, learning_rate=rate), factors()
     state, weights = learned(rule, started(rule, zeros()), given)
     A, C, H, chop = by_hand(kind, rule, given, 8.0, slope=slope, reads_per_period=7)
     array = state.arrays[0]
     np.testing.assert_allclose(fast.weight(array.fast.devices), A, atol=3e-5 if slope else 0)
     np.testing.assert_allclose(array.slow.devices.device.w, C, atol=DW_C if slope else 0)
-    np.testing.assert_allclose(array.memory.held, H, atol=0.02)
+    # H and C hold together what the reads gave: nothing is lost between them
+    collected = np.asarray(array.memory.held + array.slow.devices.device.w / DW_C)
+    np.testing.assert_allclose(collected, H + C / DW_C, rtol=1e-5, atol=2e-3 if slope else 1e-4)
     np.testing.assert_array_equal(weights[-1], array.slow.devices.device.w)
     if kind != "v2":
-        sign = array.chopper.sign if kind == "agad" else array.chopper
-        np.testing.assert_array_equal(sign, chop)
-        assert len(np.unique(chop)) == 2  # both signs were met
-    assert np.abs(C).max() > 30 * DW_C
-    if not slope:  # H and C hold what the reads gave: nothing is lost between them
-        np.testing.assert_array_equal(np.asarray(array.slow.pulses) % 1, 0)
-        assert np.all(np.asarray(array.slow.pulses) >= np.abs(C) / DW_C)
+        np.testing.assert_array_equal(array.chopper.sign if kind == "agad" else array.chopper, chop)
+        assert np.any(chop < 0)
+    assert np.abs(C).max() > 20 * DW_C
+    assert np.all(np.asarray(array.slow.pulses) >= np.abs(C) / DW_C)
 
 
 def test_most_pulses_bounds_a_transfer_and_keeps_the_rest():
-    rule, given = made("v2", LASTING, 8.0, learning_rate=2.0**-8, most_pulses=3), factors(80)
+    rule, given = made("v2", LASTING, 8.0, learning_rate=2.0**-8, most_pulses=3), factors()
     state, weights = learned(rule, started(rule, zeros()), given)
     A, C, H, _ = by_hand("v2", rule, given, 8.0)
     np.testing.assert_array_equal(weights[-1], C)
@@ -176,27 +177,24 @@ def test_most_pulses_bounds_a_transfer_and_keeps_the_rest():
 def test_one_pass_moves_the_slow_array_down_the_gradient_that_the_fast_one_holds():
     # r = lr/(dw_C dw_A s): rows are read in turn, each once; C moves by -lr times the sum of x delta, to a step
     rate = 2.0**-9
-    rule = made("v2", LASTING, 16.0, learning_rate=rate, transfer_every=1, most_pulses=10_000)
-    given = factors(8 * INPUTS, seed=3)
-    given = Factors(given.x.at[7 * INPUTS :].set(0.0), given.delta)  # nothing is added while it is read
+    rule = made("v2", LASTING, 4.0, learning_rate=rate, transfer_every=1, most_pulses=10_000, train=MeanCount())
+    given = factors(32, drift=1.0)
     quiet = eqx.tree_at(lambda r: r.learning_rate, rule, jnp.float32(0.0))
-    state, _ = learned(
-        quiet, started(rule, zeros()), jax.tree.map(lambda f: f[:35].reshape(7, 5, -1).reshape(35, -1)[:32], given)
-    )
+    state, _ = learned(quiet, started(rule, zeros()), given)
     held = LASTING.weight(state.arrays[0].fast.devices)
-    last = jax.tree.map(lambda f: f[35:40] * 0, given)
-    change, after = eqx.filter_jit(lambda s: rule.update(None, s, (zeros(),), factors=[last]))(state)
-    np.testing.assert_allclose(change[0], rate * np.asarray(held) / (DW_A * 16.0), atol=DW_C)
-    gradient = np.asarray(given.x[:32], np.float64).T @ np.asarray(given.delta[:32], np.float64)
-    # A itself holds -dw_A s times the gradient, to the rounding of deterministic trains (half a pulse a sample)
-    np.testing.assert_allclose(held, -DW_A * 16.0 * gradient, atol=32 * 1.5 * DW_A)
+    nothing = jax.tree.map(lambda f: 0 * f[:INPUTS], given)
+    change, after = eqx.filter_jit(lambda s: rule.update(None, s, (zeros(),), factors=[nothing]))(state)
+    np.testing.assert_allclose(change[0], rate * np.asarray(held) / (DW_A * 4.0), atol=DW_C)
+    # A itself holds -dw_A s times the gradient, but for the rounding of counts: at most 1/4 in variance for a sample
+    gradient = np.asarray(given.x, np.float64).T @ np.asarray(given.delta, np.float64)
+    np.testing.assert_allclose(held, -DW_A * 4.0 * gradient, atol=4 * np.sqrt(32 / 4) * DW_A)
     assert np.corrcoef(np.asarray(change[0]).ravel(), -gradient.ravel())[0, 1] > 0.99
     assert float(jnp.abs(change[0]).max()) > 8 * DW_C
     np.testing.assert_array_equal(after.arrays[0].fast.devices.device.w, state.arrays[0].fast.devices.device.w)
 
 
 def test_the_rate_of_a_schedule_multiplies_the_learning_rate():
-    given = factors(160)
+    given = factors()
     one, two = made("v2", LASTING, 8.0), made("v2", LASTING, 8.0, learning_rate=2.0**-13)
     _, scheduled = learned(one, started(one, zeros()), given, jnp.float32(2.0))
     np.testing.assert_array_equal(scheduled, learned(two, started(two, zeros()), given)[1])
@@ -223,7 +221,7 @@ def test_a_wrong_reference_drives_tiki_taka_v2_for_ever():
     r = 2.0**-12 / (DW_A * DW_C * 8.0)
     reads = STEPS // 2 // INPUTS
     np.testing.assert_allclose(moved[-1], DW_C * np.trunc(r * OFFSET * reads), atol=DW_C)
-    assert np.all(moved[-1] > 5 * moved[0]) or np.all(moved[-1] > 20 * DW_C)
+    assert np.all(moved[-1] > 20 * DW_C)
 
 
 def test_a_wrong_reference_averages_out_under_a_chopper():
@@ -249,7 +247,7 @@ def test_a_wrong_reference_does_not_move_the_slow_array_of_agad():
 def test_agad_learns_the_same_whatever_its_reference():
     # exactly the same C but for the first turn's reference: A's reads differ by the offset throughout
     given = factors()
-    plain = made("agad", LEAKY, 8.0)
+    plain = made("agad", LEAKY, 8.0, learning_rate=2.0**-11)
     shifted = eqx.tree_at(lambda r: r.fast.device.w_ref, plain, jnp.float32(-OFFSET))
     state = started(shifted, zeros())
     state = eqx.tree_at(lambda s: s.arrays[0].fast.devices.device.w, state, zeros())
@@ -270,13 +268,11 @@ def test_agad_writes_nothing_in_a_row_s_first_period():
 
 
 def test_the_chopper_turns_with_its_probability():
-    given = jax.tree.map(jnp.zeros_like, factors(4000))
     for probability, bounds in ((0.0, (0, 0)), (0.2, (720, 880)), (1.0, (4000, 4000))):
         rule = ChoppedTikiTaka(LASTING, SLOW, key=jax.random.key(0), learning_rate=0.1, probability=probability)
         keys = jax.random.split(jax.random.key(2), 4000)
         after = jax.vmap(lambda k, r=rule: r.turned(jnp.float32(1.0), k))(keys)
         assert bounds[0] <= int(jnp.sum(after < 0)) <= bounds[1]
-    del given
 
 
 # -------------------------------------------------------------------------------------------- reproducible
@@ -289,21 +285,24 @@ CMO = PulsedSynapse(
 NOISY = eqx.tree_at(lambda s: s.device.sigma_write, CMO, jnp.float32(0.1))
 
 
-def rules_with_noise():
-    common = {"key": jax.random.key(1), "learning_rate": 0.3}
-    return {
-        "v2": TikiTakaV2(NOISY, CMO, **common),
-        "chopped": ChoppedTikiTaka(CMO, NOISY, **common, train=MeanCount(), transfer_every=2),
-        "agad": AGAD(CMO, CMO, **common, scale=AutoScale(pulses=3.0, memory=20.0), reads_per_period=2),
-    }
+@pytest.fixture(scope="module")
+def noisy_rule():
+    return AGAD(
+        NOISY,
+        NOISY,
+        key=jax.random.key(1),
+        learning_rate=0.3,
+        scale=AutoScale(pulses=3.0, memory=20.0),
+        reads_per_period=2,
+        row_read=RowRead(sigma=0.02),
+    )
 
 
-@pytest.mark.parametrize("kind", RULES)
-def test_a_split_batch_gives_the_same_to_the_bit(kind):
-    rule, given = rules_with_noise()[kind], factors(24)
-    params = (zeros(0.1),)
-    state = started(rule, params[0])
-    learn = jax.jit(lambda s, f: rule.update(None, s, params, factors=[f])[1])
+def test_a_split_batch_gives_the_same_to_the_bit(noisy_rule):
+    # all that is drawn: trains, steps, writes, reads. The choppers' draws are in the equations above
+    given, params = factors(24), (zeros(0.1),)
+    state = started(noisy_rule, params[0])
+    learn = jax.jit(lambda s, f: noisy_rule.update(None, s, params, factors=[f])[1])
     whole, parts = learn(state, given), state
     for first in range(0, 24, 6):
         parts = learn(parts, jax.tree.map(lambda f, a=first: f[a : a + 6], given))
@@ -314,10 +313,9 @@ def test_a_split_batch_gives_the_same_to_the_bit(kind):
     assert int(whole.arrays[0].slow.pulses.sum()) > 5
 
 
-def test_matrices_of_a_group_are_matrices_of_their_own():
+def test_matrices_of_a_group_are_matrices_of_their_own(noisy_rule):
     # a leaf with a leading axis: each array with its own key and factors; the first array's key is its address 0
-    rule = rules_with_noise()["agad"]
-    given = factors(24)
+    rule, given = noisy_rule, factors(24)
     both = jax.tree.map(lambda f: jnp.stack([f, f[::-1]], axis=1), given)
     params = (jnp.stack([zeros(0.1), zeros(-0.2)]),)
     group = jax.jit(lambda p: rule.update(None, rule.init(p), p, factors=[both])[1].arrays[0])(params)

@@ -40,7 +40,7 @@ class CharLSTM(Configuration):
     """Streams side by side."""
     sequence: int = 100
     """Characters of each stream in a gradient step, through which errors go back in time."""
-    chunk: int = 15
+    chunk: int = 30
     """Gradient steps between two points of the curves: the unit of checkpoints and of --minutes."""
     hidden: int = 64
     """Size of each LSTM layer."""
@@ -48,14 +48,14 @@ class CharLSTM(Configuration):
     """LSTM layers."""
     dropout: float = 0.2
     """Share of each layer's outputs that is left out in training."""
-    learning_rate: float = 2.0
+    learning_rate: float = 10.0
     """Of the mean loss of a batch, in units of the float matrix, for every rule and for the digital biases."""
     decay: float = 1.0
     """Factor on the learning rate after each epoch."""
     clip: float = 1.0
     """Largest norm of the gradient: in floating point of the whole network's; with arrays, whose gradients nothing
     measures, of the digital parameters' alone."""
-    fill: float = 0.2
+    fill: float = 0.15
     """Weight that the largest initial weight of an array becomes in the devices' window."""
     pulses: float = 5.0
     """Mean number of pulses that a device of the fast array gets between two reads."""

@@ -29,6 +29,11 @@ _LEAST_K = 1e-6
 _SMALL = 0.03
 
 
+def has_short_form(device: AbstractPulsedDevice) -> bool:
+    """Whether `device` is linear and its noise additive."""
+    return isinstance(device, AbstractLinearDevice) and isinstance(device.noise, AdditiveNoise)
+
+
 def coarseness(device: AbstractPulsedDevice) -> float | None:
     """Noise of a step over the window, mean over devices; None without a short form, or where it is traced."""
     if not isinstance(device, AbstractLinearDevice) or not isinstance(device.noise, AdditiveNoise):
@@ -41,11 +46,12 @@ def coarseness(device: AbstractPulsedDevice) -> float | None:
 
 
 class _Direction(NamedTuple):
-    """Steps of one direction: a, k, ln(1 - k), both ends of the window."""
+    """Steps of one direction: a, k, ln(1 - k), its ratio to -k, both ends of the window."""
 
     a: Float[Array, "..."]
     k: Float[Array, "..."]
     log_kept: Float[Array, "..."]
+    ratio: Float[Array, "..."]
     low: Float[Array, "..."]
     high: Float[Array, "..."]
 
@@ -63,13 +69,13 @@ class ShortTrains(NamedTuple):
         """Weights after signed numbers of pulses; `xi` is one normal number for each device."""
         up, m = counts > 0, jnp.abs(counts).astype(w.dtype)
         forwards = jnp.where(up, 1, -1).astype(w.dtype)
-        a, k, log_kept, low, high = (jnp.where(up, *pair) for pair in zip(self.up, self.down, strict=True))
+        a, k, log_kept, of_k, low, high = (jnp.where(up, *pair) for pair in zip(self.up, self.down, strict=True))
         x, several = forwards * w, m > 1
         exponent = m * log_kept
         kept = jnp.exp(exponent)
         # (1 - e^y)/(-y), which loses its digits for small y
         ratio = jnp.where(jnp.abs(exponent) < _SMALL, 1 + exponent * (0.5 + exponent / 6), (1 - kept) / -exponent)
-        S = jnp.where(several, m * ratio * (-log_kept / k), 1.0)
+        S = jnp.where(several, m * ratio * of_k, 1.0)
         V = jnp.where(several, S * (1 + kept) / (2 - k), 1.0)
         after = clipped(x + (a - k * x) * S + self.s * jnp.sqrt(V) * xi, low, high)
         return jnp.where(counts == 0, w, forwards * after)
@@ -82,9 +88,11 @@ def short_trains(device: AbstractLinearDevice) -> ShortTrains:
     def direction(up):
         a = device.scale(up)
         k = a * device.slope(up)
-        k = jnp.where(jnp.abs(k) < _LEAST_K, _LEAST_K, jnp.minimum(k, _MOST_K))
+        k = jnp.minimum(k, _MOST_K)
+        log_kept, even = jnp.log1p(-k), jnp.abs(k) < _LEAST_K
+        of_k = jnp.where(even, 1.0, -log_kept / jnp.where(even, 1.0, k))
         ends = (device.w_min, device.w_max) if up else (-device.w_max, -device.w_min)
-        return _Direction(a, k, jnp.log1p(-k), *(jnp.asarray(end, a.dtype) for end in ends))
+        return _Direction(a, k, log_kept, of_k, *(jnp.asarray(end, a.dtype) for end in ends))
 
     made = ShortTrains(direction(True), direction(False), device.noise.sigma * device.dw_min)
     return jax.lax.optimization_barrier(made)

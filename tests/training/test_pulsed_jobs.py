@@ -1,0 +1,102 @@
+"""`mnist-mlp` and `ablation` on the digits: as a user runs them, resumed to the bit, refused in one line."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from training.__main__ import main
+from training.ablation.cases import SWEEPS, card_device, case, device
+from training.mnist_mlp.configuration import MnistMLP
+
+SMALL = ["mnist-mlp", "--dataset", "digits", "--images", "100", "--batch", "10", "--rules", "float", "agad"]
+SMALL += ["--products", "exact"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    """As tests.quick_compilation, for what the tests of this module share too."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+def values(path):
+    """Metrics of a run by name."""
+    return {name: entry["value"] for name, entry in json.loads((path / "metrics.json").read_text())["metrics"].items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Two epochs in one go."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    assert main([*SMALL, "--epochs", "2", "--quiet", "--run-dir", str(path)]) == 0
+    return path
+
+
+def test_a_run_tests_every_rule_and_ages_it(whole):
+    value = values(whole)
+    assert len(value["float_validation_by_epoch"]) == len(value["agad_validation_by_epoch"]) == 2
+    assert 0.05 < value["agad_test_accuracy"] < 1 and len(value["agad_accuracy_by_age"]) == len(value["ages"]) == 6
+    assert min(value["agad_fast_pulses_per_device"]) > 0.1
+    report = (whole / "report.html").read_text()
+    assert "AGAD" in report and (whole / "curves.png").stat().st_size > 5000
+
+
+def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):
+    path = tmp_path / "part"
+    assert main([*SMALL, "--epochs", "1", "--quiet", "--run-dir", str(path)]) == 0
+    assert main(["mnist-mlp", "--resume", "--epochs", "2", "--quiet", "--run-dir", str(path)]) == 0
+    assert values(path) == values(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--rules", "adam"], "--rules"),
+        (["--rules", "sgd", "sgd"], "none twice"),
+        (["--batch", "0"], "--batch"),
+        (["--images", "5"], "--images"),
+        (["--decay", "2"], "--decay"),
+        (["--dataset", "mnist", "--data", "/nowhere"], "--data"),
+    ],
+)
+def test_bad_options_are_told(options, message, capsys, tmp_path):
+    try:
+        status = main(["mnist-mlp", "--quiet", "--run-dir", str(tmp_path / "run"), *options])
+    except SystemExit as stop:  # tyro's way
+        status = stop.code
+    error = capsys.readouterr().err
+    assert status == 2 and message in error and "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_leave_out_what_changes_no_number():
+    settings = MnistMLP(epochs=3).settings()
+    assert settings["job"] == "mnist-mlp" and "data" not in settings and settings["epochs"] == 3
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_a_case_changes_one_property(sweep):
+    base, changed = card_device(), [device(case(sweep, value)) for value in SWEEPS[sweep][1]]
+    own = {"asymmetry": {"up_down", "w_ref"}, "states": {"dw_min"}, "noise": {"noise"}, "reference": {"w_ref"}}[sweep]
+    for other in changed:
+        for name in ("dw_min", "up_down", "w_min", "w_max", "w_ref", "noise"):
+            same = np.allclose(*(jax.tree.leaves(getattr(d, name)) for d in (base, other)), rtol=1e-5, atol=1e-6)
+            assert same or name in own, f"{sweep} must leave {name}"
+    assert len({tuple(float(leaf) for leaf in jax.tree.leaves(d) if np.ndim(leaf) == 0) for d in changed}) == len(
+        changed
+    )
+
+
+def test_ablation_trains_every_device_and_seed_at_once(tmp_path):
+    path = tmp_path / "ablation"
+    options = ["--epochs", "1", "--seeds", "2", "--rules", "sgd", "--sweeps", "reference", "--images", "50"]
+    assert main(["ablation", *options, "--quiet", "--run-dir", str(path)]) == 0
+    value = values(path)
+    found = np.asarray(value["sgd_reference_test_accuracy_per_seed"])
+    assert found.shape == (len(SWEEPS["reference"][1]), 2)
+    assert np.all((found >= 0) & (found <= 1)) and np.unique(found).size > 1
+    np.testing.assert_allclose(found.mean(axis=1), value["sgd_reference_test_accuracy"])
