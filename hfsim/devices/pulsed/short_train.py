@@ -74,7 +74,8 @@ class ShortTrains(NamedTuple):
         exponent = m * log_kept
         kept = jnp.exp(exponent)
         # (1 - e^y)/(-y), which loses its digits for small y
-        ratio = jnp.where(jnp.abs(exponent) < _SMALL, 1 + exponent * (0.5 + exponent / 6), (1 - kept) / -exponent)
+        small = jnp.abs(exponent) < _SMALL
+        ratio = jnp.where(small, 1 + exponent * (0.5 + exponent / 6), (kept - 1) / jnp.where(small, 1.0, exponent))
         S = jnp.where(several, m * ratio * of_k, 1.0)
         V = jnp.where(several, S * (1 + kept) / (2 - k), 1.0)
         after = clipped(x + (a - k * x) * S + self.s * jnp.sqrt(V) * xi, low, high)
