@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hfsim
-from hfsim.learning import AGAD, AutoScale, Factors, MixedPrecision, PulsedSGD, PulsedSynapse
+from hfsim.learning import AGAD, AutoScale, Factors, PulsedSGD, PulsedSynapse
 from training.data import load_digits
 
 SIZES, BATCH, FILLED = (64, 100, 10), 10, 0.3
@@ -23,7 +23,6 @@ CMO, IDEAL = (PulsedSynapse.from_card(hfsim.load_card(name)) for name in ("cmo-h
 RULES = {
     "floating point": None,
     "AGAD": lambda key: AGAD(CMO, CMO, key=key, learning_rate=RATE, scale=AutoScale(pulses=5.0), reads_per_period=10),
-    "mixed precision": lambda key: MixedPrecision(synapse=CMO, key=key, learning_rate=RATE),
     "SGD": lambda key: PulsedSGD(synapse=CMO, key=key, learning_rate=RATE),
     "SGD, ideal device": lambda key: PulsedSGD(synapse=IDEAL, key=key, learning_rate=RATE),
 }
@@ -93,7 +92,7 @@ def trained(name, data, key):
 
 @pytest.fixture(scope="module")
 def accuracies():
-    """Of two seeds each. Six seeds gave 0.958-0.975, 0.925-0.969, 0.953-0.969, 0.28-0.69 and 0.961-0.969."""
+    """Of two seeds each. Six seeds gave 0.958-0.975, 0.925-0.969, 0.28-0.69 and 0.961-0.969."""
     digits = load_digits()
     data = [tuple(jnp.asarray(part) for part in split) for split in (digits.train, digits.test)]
     return {name: [float(trained(name, data, jax.random.key(seed))) for seed in (0, 1)] for name in RULES}
@@ -104,10 +103,6 @@ def test_agad_learns_on_the_cmo_device_where_plain_sgd_does_not(accuracies):
     assert np.mean(accuracies["AGAD"]) > 0.92
     assert max(accuracies["SGD"]) < 0.8
     assert np.mean(accuracies["AGAD"]) - np.mean(accuracies["SGD"]) > 0.2
-
-
-def test_mixed_precision_forgives_the_cmo_device(accuracies):
-    assert np.mean(accuracies["mixed precision"]) > 0.93
 
 
 def test_plain_sgd_needs_an_ideal_device(accuracies):

@@ -18,7 +18,6 @@ from hfsim.crossbar.kernel import Kernel
 from hfsim.devices.pulsed import (
     AdditiveNoise,
     ConstantStep,
-    LinearStep,
     PiecewiseStep,
     SoftBounds,
     StepTable,
@@ -39,7 +38,6 @@ from hfsim.learning import (
     PulsedSGD,
     PulsedSynapse,
     RowRead,
-    StochasticTrain,
     TikiTaka,
 )
 from hfsim.learning.factors import factors_of
@@ -438,41 +436,27 @@ def test_updates_without_what_they_need_are_refused():
                     kind(IDEAL, key=KEY, learning_rate=0.1, **{name: value})
 
 
-def test_arrays_of_several_leaves_have_streams_of_their_own():
-    rule = PulsedSGD(synapse=CMO, key=KEY, learning_rate=0.1)
-    params, given = {"a": zeros(), "b": zeros()}, factors(6)
-    _, state = eqx.filter_jit(lambda p: rule.update(None, rule.init(p), p, factors={"a": given, "b": given}))(params)
-    assert not np.array_equal(state.arrays[0].pulses, state.arrays[1].pulses)
+def test_arrays_of_several_leaves_and_of_a_group_have_streams_of_their_own():
+    # the same factors for all: a matrix, and a leaf of 2 x 1 matrices
+    rule, one = PulsedSGD(synapse=CMO, key=KEY, learning_rate=0.1), factors(6)
+    group = jax.tree.map(lambda f: jnp.broadcast_to(f[:, None, None], (6, 2, 1, f.shape[-1])), one)
+    params = {"a": zeros(0.1), "b": jnp.broadcast_to(zeros(0.1), (2, 1, INPUTS, OUTPUTS))}
+    change, state = eqx.filter_jit(lambda p: rule.update(None, rule.init(p), p, factors={"a": one, "b": group}))(params)
     assert [int(n) for n in state.samples] == [6, 6] and int(state.batches) == 1
-    key = address(stream(KEY, "arrays"), 1)
-    alone = eqx.filter_jit(lambda: rule.learn(rule.start(zeros(), key), given, rule.learning_rate, key, jnp.int32(0)))()
-    np.testing.assert_array_equal(state.arrays[1].pulses, alone.pulses)
-
-
-def test_matrices_of_a_group_are_arrays_of_their_own():
-    rule = PulsedSGD(synapse=CMO, key=KEY, learning_rate=0.1)
-    ones = [factors(6, seed=s) for s in range(6)]
-    group = jax.tree.map(lambda *f: jnp.stack(f, axis=1).reshape(6, 2, 3, -1), *ones)
-    params = (jnp.arange(6.0).reshape(2, 3, 1, 1) / 10 - 0.3 + jnp.zeros((2, 3, INPUTS, OUTPUTS)),)
-    change, state = eqx.filter_jit(lambda p: rule.update(None, rule.init(p), p, factors=[group]))(params)
     alone = eqx.filter_jit(
-        lambda w, n, f: (lambda key: rule.learn(rule.start(w, key), f, rule.learning_rate, key, jnp.int32(0)))(
-            address(address(stream(KEY, "arrays"), 0), n)
-        )
+        lambda key: rule.learn(rule.start(zeros(0.1), key), one, rule.learning_rate, key, jnp.int32(0))
     )
-    for n in range(6):
-        at = np.unravel_index(n, (2, 3))
-        single = alone(params[0][at], n, ones[n])
-        np.testing.assert_array_equal(state.arrays[0].pulses[at], single.pulses)
-        np.testing.assert_allclose((params[0] + change[0])[at], rule.weight(single), atol=1e-6)
-
-
-def test_a_schedule_multiplies_the_learning_rate():
-    rules = [PulsedSGD(synapse=IDEAL, key=KEY, learning_rate=rate, train=MeanCount()) for rate in (0.2, 0.1)]
-    given, params = factors(6), (zeros(),)
-    plain = updated(rules[0], started(rules[0], zeros()), params, given)[0]
-    halved = eqx.filter_jit(lambda r, s: r.update(None, s, params, factors=[given], rate=jnp.float32(2.0))[0])
-    np.testing.assert_array_equal(halved(rules[1], started(rules[1], zeros()))[0], plain[0])
+    single, several = (address(stream(KEY, "arrays"), leaf) for leaf in (0, 1))
+    places = [(state.arrays[0], change["a"], single)]
+    places += [
+        (jax.tree.map(lambda leaf, n=n: leaf[n, 0], state.arrays[1]), change["b"][n, 0], address(several, n))
+        for n in (0, 1)
+    ]
+    for array, moved, key in places:
+        expected = alone(key)
+        np.testing.assert_array_equal(array.pulses, expected.pulses)
+        np.testing.assert_allclose(0.1 + moved, rule.weight(expected), atol=1e-6)
+    assert len({np.asarray(array.pulses).tobytes() for array, _, _ in places}) == 3
 
 
 def test_a_chain_with_a_digital_optimiser():
@@ -517,16 +501,3 @@ def test_an_nnx_optimiser_learns_by_pulses():
         expected, state = updated(rule, state, expected, factors(6, seed))
     np.testing.assert_allclose(model.w.get_value(), expected[0], atol=1e-6)
     np.testing.assert_array_equal(model.bias.get_value(), 0.0)
-
-
-def test_linear_steps_do_what_soft_bounds_do():
-    # two rules over two descriptions of one device: the same pulses, the same weights
-    linear = LinearStep(
-        dw_min=0.0956, up_down=-0.22, **WINDOW, noise=AdditiveNoise(0.86), w_ref=-0.22, slope_up=1.0, slope_down=1.0
-    )
-    params = (0.1 + zeros(),)
-    found = []
-    for synapse in (CMO, PulsedSynapse(linear)):
-        rule = PulsedSGD(synapse=synapse, key=KEY, learning_rate=0.1, train=StochasticTrain(bits=7))
-        found.append(updated(rule, started(rule, params[0]), params, factors(6))[0][0])
-    np.testing.assert_allclose(*found, atol=2e-6)

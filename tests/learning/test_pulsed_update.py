@@ -4,6 +4,7 @@ Samples of 1e5 devices; tolerances are standard errors with the fourth moment of
 simulation with normal numbers of as many devices. Keys are fixed.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -189,14 +190,16 @@ def test_chips_side_by_side_are_single_runs_to_the_bit():
 
 def pulsed(device, w, n, one_by_one=None, seed=0):
     """Weights of 1e5 devices after n pulses each, through the synapse."""
-    synapse = PulsedSynapse(device, one_by_one=one_by_one).prepared()
+    return np.asarray(
+        _pulsed(PulsedSynapse(device, one_by_one=one_by_one), jnp.float32(w), jnp.int32(n), jax.random.key(seed)),
+        np.float64,
+    )
 
-    @jax.jit
-    def run(key):
-        state = started(synapse, jnp.full(SHAPE, w)).devices
-        return synapse.weight(synapse.pulses(state, jnp.full(SHAPE, n), event_hash(key, 3, SHAPE), key, 31))
 
-    return np.asarray(run(jax.random.key(seed)), np.float64).ravel()
+@eqx.filter_jit
+def _pulsed(synapse, w, n, key):
+    state, ready = started(synapse, jnp.full(SHAPE, w)).devices, synapse.prepared()
+    return ready.weight(ready.pulses(state, jnp.full(SHAPE, n), event_hash(key, 3, SHAPE), key, 31)).ravel()
 
 
 def has_moments(found, mean, variance, fourth=3.0):

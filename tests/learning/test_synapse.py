@@ -219,6 +219,18 @@ def test_a_rule_s_wait_ages_the_weights_that_it_learned(relaxing, key):
     assert float(awakened.arrays[0].devices.rest.clock.seconds) == 0.0
 
 
+def test_whether_trains_are_short_is_decided_when_the_synapse_is_made():
+    # so that a rule that is an argument of a compiled function does what one that it closes over does
+    assert not PulsedSynapse(DEVICES["soft bounds"]).one_by_one  # noise 0.041 of the window
+    coarse = eqx.tree_at(lambda d: d.noise.sigma, DEVICES["soft bounds"], jnp.float32(1.2))
+    assert PulsedSynapse(coarse).one_by_one and PulsedSynapse(DEVICES["power"]).one_by_one
+    assert not PulsedSynapse(coarse, one_by_one=False).one_by_one
+    inside = eqx.filter_jit(lambda synapse: synapse.prepared())(PulsedSynapse(DEVICES["soft bounds"]))
+    assert inside.short is not None
+    with pytest.raises(InputError, match="`one_by_one` must be True or None for a device without a short form"):
+        PulsedSynapse(DEVICES["power"], one_by_one=False)
+
+
 # --------------------------------------------------------------------------------- the physical cell
 
 CELLS = (2, 4)  # one shape for all: its programs are large
@@ -290,7 +302,7 @@ def test_pulses_of_the_cell_are_its_own_one_by_one(exact, key):
 def test_half_pulses_are_half_of_the_voltage_for_their_whole_time(exact, key):
     # n half pulses move the cell as one of n times the width does, SET before RESET
     state = placed(exact, jnp.array([[-0.4, 0.2, 0.6, 0.1], [0.0, 0.0, 0.0, 0.0]]), key)
-    up = jnp.array([[100, 0, 7, 0], [10_000, 0, 5, 0]])
+    up = jnp.array([[1_000_000, 0, 7, 0], [10_000, 0, 5, 0]])
     down = jnp.array([[0, 100_000, 90_000, 0], [0, 10_000, 5, 0]])
     disturbed = half_pulses(exact, state, up, down).device
     expected = state.device

@@ -91,7 +91,7 @@ def test_idx_files_are_decoded():
 
 
 def test_local_directories_come_in_their_order_raw_or_packed(alone):
-    home = put(alone / "home" / ".cache" / "hfsim", gzip.compress(RAW), "file.gz")
+    home = put(alone / "home" / ".cache" / "hfsim", gzip.compress(RAW, mtime=0), "file.gz")
     assert find("some/file", None) is None and find("some/file", None, packed=True) == home
     assert contents(SOURCE, None) == RAW
     variable = put(alone / "variable", RAW)
@@ -107,8 +107,8 @@ def test_local_directories_come_in_their_order_raw_or_packed(alone):
     ("name", "content"),
     [
         ("file", RAW[:-1]),
-        ("file.gz", gzip.compress(RAW)[:-9]),
-        ("file.gz", gzip.compress(RAW + b"1")),
+        ("file.gz", gzip.compress(RAW, mtime=0)[:-9]),
+        ("file.gz", gzip.compress(RAW + b"1", mtime=0)),
         ("file.gz", b""),
     ],
 )
@@ -139,7 +139,7 @@ def mirror(tmp_path):
 
 
 def test_what_is_not_here_comes_from_the_first_mirror_that_has_it(alone, mirror):
-    packed = gzip.compress(RAW)
+    packed = gzip.compress(RAW, mtime=0)
     source = SOURCE._replace(
         mirrors=(f"{mirror[1]}none/", f"{mirror[1]}damaged/", mirror[1]),
         packed=f"sha256:{hashlib.sha256(packed).hexdigest()}",
