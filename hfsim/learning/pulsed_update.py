@@ -2,9 +2,10 @@
 
     w <- w - lr sum over samples of x_b delta_b^T      in the mean, where steps are even
 
-The samples come one after the other, and the pulses of a sample one after the other: no sum over the batch is made
-before the devices have seen it, so coarse, asymmetric and saturating devices do what they would. What is drawn for a
-sample has the address (key, number of the sample in the array's life): a batch that is split gives the same to the bit.
+The samples come one after the other, and the pulses of a sample one after the other (or at once, in closed form, as
+`PulsedSynapse` says): no sum over the batch is made before the devices have seen it, so coarse, asymmetric and
+saturating devices do what they would. What is drawn for a sample, write noise included, has the address (key, number
+of the sample in the array's life): a batch that is split gives the same to the bit.
 
 Half-selected devices (`disturb`): with half of the voltage on either line, a device whose row or column fires alone
 sees half a pulse. In the up phase rows and columns fire once each, and so in the down phase; a device gets

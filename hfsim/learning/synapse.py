@@ -4,7 +4,8 @@
     PhysicalSynapse   any memristor model, its SET and RESET pulses, and noise for one that has none
 
 Both move a weight w = (G - G_0)/g and count it in the same way, so that rules mix them: the fast array on one, the
-slow array on the other. The pulses of a sample are applied one after the other, each with noise of its own.
+slow array on the other. The pulses of a sample are applied one after the other, each with noise of its own; where that
+noise is small against the window, `PulsedSynapse` applies them at once.
 
 At rest a device follows its own law and, where a retention model is given, that model: the conductance relaxes from the
 moment of the last pulses on, a later pulse acts on what relaxation left, and its clock starts again. The clock is the

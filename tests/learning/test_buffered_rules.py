@@ -258,11 +258,11 @@ def test_agad_learns_the_same_whatever_its_reference():
 
 
 def test_agad_writes_nothing_in_a_row_s_first_period():
-    rule, given = made("agad", LASTING, 8.0, transfer_every=1), factors()
+    rule, given = made("agad", LASTING, 8.0, learning_rate=2.0**-11), factors()
     state, weights = learned(rule, started(rule, zeros()), given)
-    first = 7 * INPUTS // BATCH  # batches in which no row has turned
+    first = 7 * INPUTS * 2 // BATCH  # batches in which no row has turned
     assert not np.any(np.asarray(weights)[:first]) and np.all(np.any(np.asarray(weights)[-1] != 0, axis=1))
-    reads = STEPS // INPUTS
+    reads = STEPS // 2 // INPUTS
     np.testing.assert_array_equal(state.arrays[0].chopper.turns, reads // 7)
     np.testing.assert_array_equal(state.arrays[0].chopper.reads, reads % 7)
 

@@ -102,6 +102,22 @@ def test_read_noise(cmo):
     np.testing.assert_allclose(cmo.read_sigma(state), expected, rtol=1e-4)
 
 
+def test_the_total_deviation_an_hour_after_programming(cmo):
+    # at 50 uS: relaxation and read noise 0.7865 uS, with programming to 0.2 % 0.7884 uS
+    blank = cmo.init((DEVICES,), jax.random.key(2))
+    laws, found = [], []
+    for begun, programming in ((cmo.place(blank, jnp.full(DEVICES, 50.0)), 0.0), (cmo.program(blank, 50.0), 1.0)):
+        state = cmo.wait(begun, HOUR)
+        parts = cmo.sigma(state)[0], cmo.read_sigma(state).mean(), programming * cmo.programming_sigma(50.0)
+        laws.append(np.sqrt(sum(float(part) ** 2 for part in parts)))
+        found.append(np.asarray(cmo.read(state, jax.random.key(3)), np.float64))
+    # reads are of 49.3 uS, where their noise is 0.4 % less than at 50
+    assert laws == pytest.approx([0.7865, 0.7884], abs=4e-4) and laws[1] - laws[0] == pytest.approx(0.0019, abs=1e-4)
+    for reads, law in zip(found, laws, strict=True):
+        assert abs(reads.mean() - 50 + 0.729) < 4 * law / np.sqrt(DEVICES) + 5e-4
+        assert reads.std() == pytest.approx(law, rel=4 / np.sqrt(2 * DEVICES))
+
+
 # --------------------------------------------------------------------------------------- other laws
 
 
