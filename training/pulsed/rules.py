@@ -25,10 +25,10 @@ RULES = tuple(LABELS)
 
 
 class TransferSettings(NamedTuple):
-    """Of the rules with two arrays, chosen on MNIST's validation part by training/mnist_mlp (its page has the runs)."""
+    """Of the rules with two arrays; the first was chosen on a validation part of the digits, the others are usual."""
 
     pulses: float = 5.0
-    """For the largest product of a usual sample."""
+    """Mean number of pulses of a device of the fast array between two reads."""
     transfer_every: int = 1
     """Samples from one read of a row to the next."""
     reads_per_period: int = 10
