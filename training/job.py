@@ -90,6 +90,11 @@ class Configuration(abc.ABC):
         if not low <= getattr(self, name) <= high:  # NaN is refused too
             raise InputError(option(name), f"lie in [{low:g}, {high:g}]", getattr(self, name))
 
+    def _require_some(self, name: str, known: tuple[str, ...]) -> None:
+        chosen = getattr(self, name)
+        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+            raise InputError(option(name), f"be some of {', '.join(known)}, none twice", " ".join(chosen))
+
 
 def option(field: str) -> str:
     """The command-line spelling of a field."""

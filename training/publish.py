@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hfsim.errors import InputError
 from training.__main__ import JOBS
+from training.job import Table
 from training.run_directory import write_bytes, write_json
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -62,6 +63,12 @@ def footer(results: list[dict]) -> list[str]:
     lines = [f"- `{result['command']}`, seed {result['seed']}" for result in results]
     versions = ", ".join(f"{name} {value}" for name, value in results[0]["versions"].items())
     return [*lines, "", f"{results[0]['machine']}; {versions}; {results[0]['date']}.", ""]
+
+
+def markdown(it: Table) -> list[str]:
+    """A table's lines."""
+    rows = [it.head, ["---"] * len(it.head), *it.rows]
+    return ["| " + " | ".join(row) + " |" for row in rows]
 
 
 if __name__ == "__main__":

@@ -60,13 +60,15 @@ class CrossbarDesign(PhysicalModel):
         """The array's lines."""
         return Wires(r_wl=self.r_wl, r_bl=self.r_bl)
 
-    def kernel(self, *, encoding: AbstractEncoding | None = None, wires: bool = False, **options: Any) -> Kernel:
-        """A kernel with these converters; `wires` True adds the lines' resistance, `options` replace what is here."""
+    def kernel(
+        self, *, encoding: AbstractEncoding | None = None, wires: Wires | bool | None = None, **options: Any
+    ) -> Kernel:
+        """A kernel with these converters; `wires` True adds the card's lines, `options` replace what is here."""
         encoding = self.encoding if encoding is None else encoding
         described = {
             "dac": DAC(bits=int(self.input_bits)),
             "adc": ADC(bits=int(self.output_bits), range=self.output_range * encoding.gain * self.V_read),
             "V_read": self.V_read,
-            "wires": self.wires if wires else None,
+            "wires": wires if isinstance(wires, Wires) else self.wires if wires else None,
         }
         return Kernel(encoding=encoding, **{**described, **options})

@@ -31,11 +31,10 @@ from hfsim.units import ROOM_TEMPERATURE
 
 
 class RuleState(NamedTuple):
-    """Arrays of each leaf of the parameters, in their order; samples that each leaf has seen; batches."""
+    """Arrays of each leaf of the parameters, in their order; samples that each leaf has seen."""
 
     arrays: tuple[Any, ...]
     samples: tuple[Int[Array, ""], ...]
-    batches: Int[Array, ""]
 
 
 class AbstractPulsedRule(PhysicalModel):
@@ -86,7 +85,7 @@ class AbstractPulsedRule(PhysicalModel):
         arrays = tuple(
             _over_arrays(self.start, leaf.ndim - 2)(leaf, self._keys(index, leaf)) for index, leaf in enumerate(leaves)
         )
-        return RuleState(arrays, tuple(jnp.int32(0) for _ in leaves), jnp.int32(0))
+        return RuleState(arrays, tuple(jnp.int32(0) for _ in leaves))
 
     def update(
         self, updates: Any, state: RuleState, params: Any = None, *, factors: Any = None, rate=1.0, **extra: Any
@@ -123,7 +122,7 @@ class AbstractPulsedRule(PhysicalModel):
             x, delta = (jnp.moveaxis(side, 0, -2) for side in pair)
             arrays.append(_over_arrays(learn, leaf.ndim - 2)(array, self._keys(index, leaf), x, delta))
             samples.append(first + pair.x.shape[0])
-        new = RuleState(tuple(arrays), tuple(samples), state.batches + 1)
+        new = RuleState(tuple(arrays), tuple(samples))
         return jax.tree.map(lambda w, leaf: w - leaf, self.read(params, new), params), new
 
     def read(self, params: Any, state: RuleState) -> Any:

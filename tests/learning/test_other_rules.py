@@ -125,7 +125,7 @@ def test_mixed_precision_sends_in_its_turn_and_no_more_than_it_may():
     np.testing.assert_allclose(
         array.accumulator + array.array.devices.device.w, -0.05 * gradients(given)[-1], rtol=1e-5
     )
-    assert int(array.batches) == int(state.batches) == 16
+    assert int(array.batches) == 16
 
 
 def test_devices_rest_until_mixed_precision_pulses_them():
@@ -442,7 +442,7 @@ def test_arrays_of_several_leaves_and_of_a_group_have_streams_of_their_own():
     group = jax.tree.map(lambda f: jnp.broadcast_to(f[:, None, None], (6, 2, 1, f.shape[-1])), one)
     params = {"a": zeros(0.1), "b": jnp.broadcast_to(zeros(0.1), (2, 1, INPUTS, OUTPUTS))}
     change, state = eqx.filter_jit(lambda p: rule.update(None, rule.init(p), p, factors={"a": one, "b": group}))(params)
-    assert [int(n) for n in state.samples] == [6, 6] and int(state.batches) == 1
+    assert [int(n) for n in state.samples] == [6, 6]
     alone = eqx.filter_jit(
         lambda key: rule.learn(rule.start(zeros(0.1), key), one, rule.learning_rate, key, jnp.int32(0))
     )

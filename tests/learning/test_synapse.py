@@ -24,6 +24,7 @@ from hfsim.devices.pulsed import (
     StepTable,
     WeightDecay,
 )
+from hfsim.devices.pulsed.short_train import short_trains
 from hfsim.devices.retention import CMORetention
 from hfsim.draws import address, event_hash, hashed_normals, normal, stream
 from hfsim.errors import InputError
@@ -218,6 +219,16 @@ def test_a_rule_s_wait_ages_the_weights_that_it_learned(relaxing, key):
     change, awakened = jax.jit(lambda s, p: rule.update(None, s, p, factors=[factors]))(later, aged)
     np.testing.assert_allclose(change[0], 0.0, atol=3e-7)  # no pulse: what is read stays
     assert float(awakened.arrays[0].devices.rest.clock.seconds) == 0.0
+
+
+def test_one_pulse_beyond_the_fixed_point_is_the_device_s_own_step(key):
+    # a step of more than the distance to the bound: several such pulses alternate, one is exact
+    device = SoftBounds(**{**COARSE, "dw_min": 1.3}, noise=AdditiveNoise(0.01))
+    assert not PulsedSynapse(device).one_by_one
+    w, direction = jnp.linspace(-0.9, 0.9, 19), jnp.where(jnp.arange(19) % 2 == 0, 1, -1)
+    xi = jax.random.normal(key, w.shape)
+    expected = stepped(device, w, direction, xi)
+    np.testing.assert_allclose(short_trains(device).moved(w, direction, xi), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_whether_trains_are_short_is_decided_when_the_synapse_is_made():

@@ -9,6 +9,7 @@ from flax import nnx
 import hfsim
 from hfsim import InputError
 from hfsim.circuits.converters import ADC, DAC, LearnedStepSize
+from hfsim.circuits.wires import Wires
 from hfsim.crossbar import Cells, CrossbarDesign, IterativeBound, LargestInput, Mapping, multiply
 from hfsim.draws import stream
 from hfsim.nn import AnalogArray, AnalogWeight, CMOReadNoise, PCMReadNoise, Periphery, set_age
@@ -180,7 +181,9 @@ def test_the_periphery_of_a_card():
     assert isinstance(Periphery.from_card("cmo-hfox-2025").kernel.bound, IterativeBound)
     assert isinstance(Periphery.from_card("pcm-nandakumar-2019").noise, PCMReadNoise)
     assert Periphery.from_card("wan-2022-reram").noise is None
-    assert Periphery.from_card(card, wires=True).kernel.wires is not None
+    assert float(Periphery.from_card(card, wires=True).kernel.wires.r_wl) == pytest.approx(0.35)
+    own = Periphery.from_card(card, wires=Wires(r_wl=2.0, r_bl=3.0)).kernel.wires
+    assert (float(own.r_wl), float(own.r_bl)) == (2.0, 3.0)
 
 
 def test_what_makes_no_periphery_is_refused():

@@ -19,7 +19,7 @@ from training.__main__ import main
 from training.char_lstm.configuration import CharLSTM
 from training.char_lstm.reader import _write, frequencies_loss
 from training.checkpoint import FILE
-from training.pulsed.images import TIMES
+from training.pulsed.names import TIMES
 from training.run_directory import CONFIGURATION
 from training.runner import save
 

@@ -5,8 +5,9 @@ from typing import ClassVar
 
 from hfsim.errors import InputError
 from training.job import Configuration
+from training.pulsed.names import FLOAT, RULES
 
-RULES = ("agad", "cttv2", "ttv2", "mixed", "sgd")
+PULSED = tuple(name for name in RULES if name != FLOAT)
 SWEEPS = ("asymmetry", "states", "noise", "reference")
 
 
@@ -25,7 +26,7 @@ class Ablation(Configuration):
     """Passes over the training images."""
     seeds: int = 3
     """Networks of each device, each with its own weights, order of images and draws; seeds SEED, SEED + 1, ...."""
-    rules: tuple[str, ...] = RULES
+    rules: tuple[str, ...] = PULSED
     """Which rules: agad, cttv2, ttv2, mixed, sgd."""
     sweeps: tuple[str, ...] = SWEEPS
     """Which properties: asymmetry, states, noise, reference."""
@@ -47,10 +48,8 @@ class Ablation(Configuration):
             self._require_range(name, low, high)
         if 0 < self.images < self.batch:
             raise InputError("--images", f"be 0 or at least the batch of {self.batch}", self.images)
-        for name, known in (("rules", RULES), ("sweeps", SWEEPS)):
-            chosen = getattr(self, name)
-            if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
-                raise InputError(f"--{name}", f"be some of {', '.join(known)}, none twice", " ".join(chosen))
+        self._require_some("rules", PULSED)
+        self._require_some("sweeps", SWEEPS)
 
     def job(self):
         from training.ablation.job import AblationJob

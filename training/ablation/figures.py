@@ -6,8 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.ablation.cases import SWEEPS
-from training.mnist_mlp.figures import COLOURS
-from training.pulsed.rules import LABELS
+from training.pulsed.names import COLOURS, LABELS
 
 
 def sweeps(value: dict[str, Any], rules: tuple[str, ...], chosen: tuple[str, ...]) -> Figure:

@@ -16,16 +16,19 @@ from training.ablation.cases import SWEEPS, Case, device, stacked
 from training.ablation.configuration import Ablation
 from training.ablation.figures import draw
 from training.data import Split, load_digits
-from training.job import Job, Results, Table, metric
+from training.job import Results, Table, metric
 from training.loop import sample_order
+from training.pulsed.images import unit
+from training.pulsed.job import RulesJob
 from training.pulsed.learner import Learner
+from training.pulsed.names import LABELS
 from training.pulsed.networks import array_options
-from training.pulsed.rules import LABELS, make_rule
+from training.pulsed.rules import make_rule
 
 SIZES = (64, 100, 10)
 
 
-class AblationJob(Job):
+class AblationJob(RulesJob):
     """A step is an epoch of one rule; the rules take turns."""
 
     unit = "epochs of a rule"
@@ -36,7 +39,7 @@ class AblationJob(Job):
         self.data = load_digits()
         self.names, self.cases = stacked(config.sweeps)
         self.seeds = jnp.arange(config.seed, config.seed + config.seeds, dtype=jnp.uint32)
-        self.images, self.labels = _unit(self.data.train), jnp.asarray(self.data.train.labels)
+        self.images, self.labels = unit(self.data.train), jnp.asarray(self.data.train.labels)
         self.batches = min(config.images or len(self.labels), len(self.labels)) // config.batch
         self.trained = {name: self._start(name) for name in config.rules}
         self.curves: dict[str, list[Any]] = {name: [] for name in config.rules}
@@ -99,18 +102,6 @@ class AblationJob(Job):
         best = {name: np.mean(curve[-1], axis=1).max() for name, curve in self.curves.items() if curve}
         return ", ".join(f"{name} {value:.1%}" for name, value in best.items())
 
-    def arrays(self) -> Any:
-        return self.trained
-
-    def restore(self, arrays: Any) -> None:
-        self.trained = arrays
-
-    def record(self) -> dict[str, Any]:
-        return {"curves": self.curves}
-
-    def restore_record(self, record: dict[str, Any]) -> None:
-        self.curves = record["curves"]
-
     def finish(self) -> Results:
         metrics = {}
         for name in self.config.rules:
@@ -146,10 +137,6 @@ def tables(value: dict[str, Any], rules: tuple[str, ...], sweeps: tuple[str, ...
     return made
 
 
-def _unit(split: Split):
-    return jnp.asarray((split.images + np.float32(1)) / 2)
-
-
 def _loss(network: Any, taps, carry, batch, key):
     images, labels = batch
     logits = network(images, taps, key)
@@ -157,5 +144,5 @@ def _loss(network: Any, taps, carry, batch, key):
 
 
 def _accuracy(learner: Learner, trained, split: Split):
-    logits = learner.parts.network(trained.weights, trained.digital)(_unit(split))
+    logits = learner.parts.network(trained.weights, trained.digital)(unit(split))
     return jnp.mean(jnp.argmax(logits, axis=-1) == jnp.asarray(split.labels))

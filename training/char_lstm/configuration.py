@@ -4,16 +4,14 @@ import dataclasses
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from hfsim.errors import InputError
-from training.job import Configuration
-
-RULES = ("float", "agad", "cttv2", "ttv2", "mixed", "sgd")
+from training.pulsed.configuration import PulsedConfiguration
+from training.pulsed.names import RULES
 
 
 @dataclasses.dataclass(frozen=True)
-class CharLSTM(Configuration):
+class CharLSTM(PulsedConfiguration):
     """Train a character LSTM of two layers of 64 on arrays of CMO/HfOx devices, then leave it alone for ten years.
 
     The text is read in streams side by side, a chunk of each at a time, and the loss is that of the next character.
@@ -25,7 +23,7 @@ class CharLSTM(Configuration):
 
     name: ClassVar[str] = "char-lstm"
     length: ClassVar[str] = "epochs"
-    unsettling: ClassVar[tuple[str, ...]] = (*Configuration.unsettling, "text")
+    unsettling: ClassVar[tuple[str, ...]] = (*PulsedConfiguration.unsettling, "text")
 
     epochs: int = 2
     """Passes over the training part of the text, of every rule."""
@@ -51,24 +49,12 @@ class CharLSTM(Configuration):
     learning_rate: float = 10.0
     """Of the mean loss of a batch, in units of the float matrix, for every rule and for the digital biases. Chosen in
     floating point on the validation part: 1 and 3 are slower, 20 does not learn."""
-    decay: float = 1.0
-    """Factor on the learning rate after each epoch."""
     clip: float = 1.0
     """Largest norm of the gradient: in floating point of the whole network's; with arrays, whose gradients nothing
     measures, of the digital parameters' alone."""
     fill: float = 0.15
     """Weight that the largest initial weight of an array becomes in the devices' window. Chosen for AGAD on the
     validation part: at 0.4 learning is noisier, at 0.08 a step of a device is too coarse to begin with."""
-    pulses: float = 5.0
-    """Mean number of pulses that a device of the fast array gets between two reads."""
-    transfer_every: int = 1
-    """Characters from one read of a row of the fast array to the next."""
-    reads_per_period: int = 10
-    """Reads of a row between two turns of AGAD's chopper."""
-    chopper: float = 0.1
-    """Probability that c-TTv2's chopper turns after a read."""
-    products: Literal["analog", "exact"] = "analog"
-    """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
     validation: int = 20
     """Batches of the validation part that the curves are measured on; 0 takes all."""
     sample: int = 400
@@ -76,26 +62,17 @@ class CharLSTM(Configuration):
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_positive(
-            *("epochs", "batch", "sequence", "chunk", "hidden", "layers", "transfer_every", "reads_per_period")
-        )
+        self._require_positive("epochs", "batch", "sequence", "chunk", "hidden", "layers")
         for name, low, high in (
             ("dropout", 0, 0.99),
             ("learning_rate", 0, 1e6),
-            ("decay", 1e-6, 1),
             ("clip", 1e-6, 1e9),
             ("fill", 1e-3, 1),
-            ("pulses", 1e-3, 1e6),
-            ("chopper", 0, 1),
             ("validation", 0, 1e9),
             ("sample", 0, 1e6),
         ):
             self._require_range(name, low, high)
-        for rule in self.rules:
-            if rule not in RULES:
-                raise InputError("--rules", f"be of {', '.join(RULES)}", rule)
-        if not self.rules or len(set(self.rules)) < len(self.rules):
-            raise InputError("--rules", "name at least one rule, and none twice", " ".join(self.rules))
+        self._require_some("rules", RULES)
 
     def settings(self) -> dict[str, Any]:
         return {**super().settings(), "text": self._digest}

@@ -4,10 +4,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from hfsim.units import seconds
-from training.mnist_mlp.figures import COLOURS
 from training.plotting import GREY, new_figure
-from training.pulsed.rules import FLOAT, LABELS
+from training.pulsed.figures import ageing
+from training.pulsed.names import COLOURS, FLOAT, LABELS
 
 
 def curves(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
@@ -24,26 +23,13 @@ def curves(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
     return figure
 
 
-def ageing(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
-    """Test loss over the time at rest after training."""
-    figure, axes = new_figure()
-    times = [seconds(age) for age in value["ages"]]
-    for name in rules:
-        if name == FLOAT:
-            axes.axhline(value[f"{name}_test_loss"], color=COLOURS[name], ls="--", label=LABELS[name])
-        else:
-            axes.plot(times, value[f"{name}_loss_by_age"], "o-", ms=3, color=COLOURS[name], label=LABELS[name])
-    axes.set(xscale="log", xlabel="time at rest after training", ylabel="test loss [nats per character]")
-    axes.set_xticks(times, value["ages"], fontsize=8)
-    axes.minorticks_off()
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
 def draw(value: dict[str, Any], rules: tuple[str, ...]) -> dict[str, tuple[Figure, str]]:
     """All figures, with captions."""
     said = "Loss over epochs: of the validation part (full), and while learning, under dropout (dotted)."
     drawn = {"char_lstm_curves": (curves(value, rules), said)}
     if any(name != FLOAT for name in rules):
-        drawn["char_lstm_ageing"] = (ageing(value, rules), "Test loss of the trained networks, left alone.")
+        drawn["char_lstm_ageing"] = (
+            ageing(value, rules, "loss", "test loss [nats per character]"),
+            "Test loss of the trained networks, left alone.",
+        )
     return drawn

@@ -12,12 +12,13 @@ from training.char_lstm.figures import draw
 from training.char_lstm.reader import WARM_UP, Reader, bits, frequencies_loss
 from training.data import load_text
 from training.data.text import batches
-from training.job import Job, Results, Table, metric
-from training.pulsed.images import TIMES
-from training.pulsed.rules import FLOAT, LABELS, TransferSettings, cmo_synapse, make_rule
+from training.job import Results, Table, metric
+from training.pulsed.job import RulesJob, pulse_metrics
+from training.pulsed.names import FLOAT, LABELS, TIMES
+from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 
-class CharLSTMJob(Job):
+class CharLSTMJob(RulesJob):
     """A step is `chunk` batches of every rule, or what is left of the epoch."""
 
     unit = "chunks"
@@ -35,7 +36,7 @@ class CharLSTMJob(Job):
         self.inputs, self.targets = batches(self.text.train, config.batch, config.sequence)
         self.per_epoch = -(-len(self.inputs) // config.chunk)
         self.total = config.epochs * self.per_epoch
-        settings = TransferSettings(config.pulses, config.transfer_every, config.reads_per_period, config.chopper)
+        settings = TransferSettings(**config.transfer())
         self.key, synapse, vocabulary = jax.random.key(config.seed), cmo_synapse(), len(self.text.vocabulary)
 
         def rule(name):
@@ -64,18 +65,6 @@ class CharLSTMJob(Job):
     def headline(self) -> str:
         """Validation loss now."""
         return ", ".join(f"{name} {curve[-1][0]:.3f}" for name, curve in self.curves.items() if curve) + " nats"
-
-    def arrays(self) -> Any:
-        return self.trained
-
-    def restore(self, arrays: Any) -> None:
-        self.trained = arrays
-
-    def record(self) -> dict[str, Any]:
-        return {"curves": self.curves}
-
-    def restore_record(self, record: dict[str, Any]) -> None:
-        self.curves = record["curves"]
 
     def finish(self) -> Results:
         metrics = self._text_metrics()
@@ -123,23 +112,11 @@ class CharLSTMJob(Job):
         if name != FLOAT:
             aged = [reader.loss(trained, text.test, self._key("test"), age=age) for age in TIMES]
             found[f"{name}_loss_by_age"] = metric(aged, "nat")
-            found |= _pulse_metrics(name, trained.arrays)
+            found |= pulse_metrics(name, trained.arrays)
         return found
 
     def _warm_up(self) -> str:
         return self.text.decode(self.text.validation[:WARM_UP])
-
-
-def _pulse_metrics(name: str, arrays: Any) -> dict[str, dict[str, Any]]:
-    """Mean number of pulses of a device, over each kind of array."""
-    sums: dict[str, list[int]] = {}
-    for matrix in arrays.arrays:
-        held = {side: getattr(matrix, side) for side in ("fast", "slow", "array") if hasattr(matrix, side)}
-        for side, part in (held or {"array": matrix}).items():
-            devices = np.asarray(part.pulses, np.int64)
-            total = sums.setdefault(side, [0, 0])
-            total[0], total[1] = total[0] + int(devices.sum()), total[1] + devices.size
-    return {f"{name}_{side}_pulses_per_device": metric(all_ / of, "1") for side, (all_, of) in sums.items()}
 
 
 def table(value: dict[str, Any], rules: tuple[str, ...]) -> Table:

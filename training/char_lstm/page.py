@@ -1,9 +1,8 @@
 """The committed page of the character network."""
 
 from training.char_lstm.job import table
-from training.mvm.page import markdown
-from training.publish import footer
-from training.pulsed.rules import LABELS
+from training.publish import footer, markdown
+from training.pulsed.names import LABELS
 
 FIGURES = ("char_lstm_curves", "char_lstm_ageing")
 

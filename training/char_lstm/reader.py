@@ -19,8 +19,8 @@ from models import CharLSTM as Network
 from training.char_lstm.configuration import CharLSTM
 from training.data.text import batches
 from training.pulsed.learner import Learner, Trained
+from training.pulsed.names import FLOAT
 from training.pulsed.networks import array_options
-from training.pulsed.rules import FLOAT
 
 WARM_UP = 100
 """Characters of the text that a network reads before it writes."""

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from hfsim.errors import InputError
-from training.job import Configuration
-
-RULES = ("float", "agad", "cttv2", "ttv2", "mixed", "sgd")
+from training.pulsed.configuration import PulsedConfiguration
+from training.pulsed.names import RULES
 
 
 @dataclasses.dataclass(frozen=True)
-class MnistMLP(Configuration):
+class MnistMLP(PulsedConfiguration):
     """Train a 784-256-128-10 network of sigmoids on arrays of CMO/HfOx devices, then leave it alone for ten years.
 
     Every rule starts from the same weights and sees the same images in the same order: floating point, AGAD, c-TTv2,
@@ -38,38 +37,21 @@ class MnistMLP(Configuration):
     """Factor on the learning rate after each epoch."""
     fill: float = 0.15
     """Weight that the largest initial weight of a layer becomes in the devices' window."""
-    pulses: float = 5.0
-    """Mean number of pulses that a device of the fast array gets between two reads."""
-    transfer_every: int = 1
-    """Images from one read of a row of the fast array to the next."""
-    reads_per_period: int = 10
-    """Reads of a row between two turns of AGAD's chopper."""
-    chopper: float = 0.1
-    """Probability that c-TTv2's chopper turns after a read."""
-    products: Literal["analog", "exact"] = "analog"
-    """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
     images: int = 0
     """Images of an epoch, in place of all."""
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_positive("epochs", "batch", "transfer_every", "reads_per_period")
+        self._require_positive("epochs", "batch")
         for name, low, high in (
             ("learning_rate", 0, 1e6),
-            ("decay", 1e-6, 1),
             ("fill", 1e-3, 1),
-            ("pulses", 1e-3, 1e6),
-            ("chopper", 0, 1),
             ("images", 0, 1e9),
         ):
             self._require_range(name, low, high)
         if 0 < self.images < self.batch:
             raise InputError("--images", f"be 0 or at least the batch of {self.batch}", self.images)
-        for rule in self.rules:
-            if rule not in RULES:
-                raise InputError("--rules", f"be of {', '.join(RULES)}", rule)
-        if not self.rules or len(set(self.rules)) < len(self.rules):
-            raise InputError("--rules", "name at least one rule, and none twice", " ".join(self.rules))
+        self._require_some("rules", RULES)
 
     def job(self):
         from training.mnist_mlp.job import MnistMLPJob

@@ -6,18 +6,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from hfsim.units import seconds
 from training.plotting import new_figure
-from training.pulsed.rules import FLOAT, LABELS
-
-COLOURS = {
-    "float": "#1f5a8c",
-    "agad": "#b3430f",
-    "cttv2": "#4f7f3f",
-    "ttv2": "#8a5fa8",
-    "mixed": "#c7952c",
-    "sgd": "#8a8a8a",
-}
+from training.pulsed.figures import ageing
+from training.pulsed.names import COLOURS, FLOAT, LABELS
 
 
 def curves(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
@@ -26,25 +17,9 @@ def curves(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
     for name in rules:
         curve = 100 * np.asarray(value[f"{name}_validation_by_epoch"])
         axes.plot(np.arange(1, len(curve) + 1), curve, "o-", ms=3, color=COLOURS[name], label=LABELS[name])
-    axes.set(xlabel="epoch", ylabel="validation accuracy [%]", ylim=(0, 101))
+    epochs = max(len(value[f"{name}_validation_by_epoch"]) for name in rules)
+    axes.set(xlabel="epoch", ylabel="validation accuracy [%]", xlim=(0.5, epochs + 0.5), ylim=(0, 101))
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
-
-
-def ageing(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
-    """Test accuracy over the time at rest after training."""
-    figure, axes = new_figure()
-    times = [seconds(age) for age in value["ages"]]
-    for name in rules:
-        if name == FLOAT:
-            axes.axhline(100 * value[f"{name}_test_accuracy"], color=COLOURS[name], ls="--", label=LABELS[name])
-        else:
-            aged = 100 * np.asarray(value[f"{name}_accuracy_by_age"])
-            axes.plot(times, aged, "o-", ms=3, color=COLOURS[name], label=LABELS[name])
-    axes.set(xscale="log", xlabel="time at rest after training", ylabel="test accuracy [%]")
-    axes.set_xticks(times, value["ages"], fontsize=8)
-    axes.minorticks_off()
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -53,5 +28,8 @@ def draw(value: dict[str, Any], rules: tuple[str, ...], dataset: str) -> dict[st
     """All figures, with captions."""
     drawn = {"curves": (curves(value, rules), f"Validation accuracy on {dataset} over epochs.")}
     if any(name != FLOAT for name in rules):
-        drawn["ageing"] = (ageing(value, rules), "Test accuracy of the trained networks, left alone.")
+        drawn["ageing"] = (
+            ageing(value, rules, "accuracy", "test accuracy [%]", 100.0),
+            "Test accuracy of the trained networks, left alone.",
+        )
     return drawn

@@ -5,17 +5,19 @@ from typing import Any
 import jax
 
 from training.data import load_digits, load_fashion_mnist, load_mnist
-from training.job import Job, Results, Table, metric
+from training.job import Results, Table, metric
 from training.mnist_mlp.configuration import MnistMLP
 from training.mnist_mlp.figures import draw
-from training.pulsed.images import TIMES, ImageLearner, test_key
-from training.pulsed.rules import FLOAT, LABELS, TransferSettings, cmo_synapse, make_rule
+from training.pulsed.images import ImageLearner, test_key
+from training.pulsed.job import RulesJob, pulse_metrics
+from training.pulsed.names import FLOAT, LABELS, TIMES
+from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 HIDDEN = {"digits": (100,)}
 """Hidden layers for a data set; 256 and 128 for others."""
 
 
-class MnistMLPJob(Job):
+class MnistMLPJob(RulesJob):
     """A step is an epoch of one rule; the rules take turns."""
 
     unit = "epochs of a rule"
@@ -26,7 +28,7 @@ class MnistMLPJob(Job):
         load = {"mnist": load_mnist, "fashion-mnist": load_fashion_mnist}.get(config.dataset)
         self.data = load_digits() if load is None else load(config.data)
         sizes = (self.data.train.images.shape[1], *HIDDEN.get(config.dataset, (256, 128)), self.data.classes)
-        settings = TransferSettings(config.pulses, config.transfer_every, config.reads_per_period, config.chopper)
+        settings = TransferSettings(**config.transfer())
         key, synapse = jax.random.key(config.seed), cmo_synapse()
         self.learners = {
             name: ImageLearner(
@@ -58,18 +60,6 @@ class MnistMLPJob(Job):
         """Validation accuracy now."""
         return ", ".join(f"{name} {curve[-1][0]:.1%}" for name, curve in self.curves.items() if curve)
 
-    def arrays(self) -> Any:
-        return self.trained
-
-    def restore(self, arrays: Any) -> None:
-        self.trained = arrays
-
-    def record(self) -> dict[str, Any]:
-        return {"curves": self.curves}
-
-    def restore_record(self, record: dict[str, Any]) -> None:
-        self.curves = record["curves"]
-
     def finish(self) -> Results:
         metrics = {
             "epochs": metric({name: len(curve) for name, curve in self.curves.items()}[self.config.rules[0]], "1")
@@ -84,7 +74,7 @@ class MnistMLPJob(Job):
             if name != FLOAT:
                 aged = [learner.accuracy(self.trained[name], self.data.test, last, age) for age in TIMES]
                 metrics[f"{name}_accuracy_by_age"] = metric(aged, "1")
-                metrics |= _pulse_metrics(name, self.trained[name].arrays)
+                metrics |= pulse_metrics(name, self.trained[name].arrays)
         metrics["ages"] = metric(list(TIMES), "1")
         value = {name: entry["value"] for name, entry in metrics.items()}
         return Results(
@@ -95,19 +85,6 @@ class MnistMLPJob(Job):
             tables=[table(value, self.config.rules)],
             summary=[f"{LABELS[name]:<16}{value[f'{name}_test_accuracy']:.2%}" for name in self.config.rules],
         )
-
-
-def _pulse_metrics(name: str, arrays: Any) -> dict[str, dict[str, Any]]:
-    """Mean number of pulses of a device, of each kind of array."""
-    sums: dict[str, list[float]] = {}
-    for matrix in arrays.arrays:
-        for side in ("fast", "slow", "array"):
-            if hasattr(matrix, side):
-                pulses = getattr(matrix, side).pulses
-                sums.setdefault(side, []).append(float(pulses.sum()) / pulses.size)
-        if hasattr(matrix, "pulses"):
-            sums.setdefault("array", []).append(float(matrix.pulses.sum()) / matrix.pulses.size)
-    return {f"{name}_{side}_pulses_per_device": metric(mean, "1") for side, mean in sums.items()}
 
 
 def table(value: dict[str, Any], rules: tuple[str, ...]) -> Table:

@@ -4,7 +4,7 @@ from training.job import Table
 from training.mvm.cases import TIMES
 from training.mvm.job import choice_table, table
 from training.mvm.results import choice_notes, notes
-from training.publish import footer
+from training.publish import footer, markdown
 
 FIGURES = ("mvm_over_time", "mvm_choices", "mvm_relaxation")
 
@@ -64,9 +64,3 @@ def ratio_table(value: dict) -> Table:
     low, high = value["published_ratio_wan_to_cmo_low"], value["published_ratio_wan_to_cmo_high"]
     at["1 s"], at["10 years"] = f"{low[0]:g} to {high[0]:g}", f"{low[1]:g}"
     return Table("", ["Wan's error over that of CMO/HfOx", *TIMES], [*rows, ["the article", *at.values()]])
-
-
-def markdown(it: Table) -> list[str]:
-    """A table's lines."""
-    rows = [it.head, ["---"] * len(it.head), *it.rows]
-    return ["| " + " | ".join(row) + " |" for row in rows]

@@ -18,11 +18,9 @@ from models import MLP
 from training.data import Dataset, Split
 from training.loop import sample_order
 from training.pulsed.learner import Learner, Trained
+from training.pulsed.names import FLOAT
 from training.pulsed.networks import array_options
-from training.pulsed.rules import FLOAT
 
-TIMES = ("1 s", "1 h", "1 day", "1 month", "1 year", "10 years")
-"""How long a trained network is left alone."""
 TEST_BATCH = 1000
 
 
@@ -56,7 +54,7 @@ class ImageLearner:
             **array_options(name, fill, analog),
         )
         self.learner = Learner(network, _loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
-        self.images, self.labels = _unit(data.train), jnp.asarray(data.train.labels)
+        self.images, self.labels = unit(data.train), jnp.asarray(data.train.labels)
         self.batches = min(images or len(self.labels), len(self.labels)) // batch
 
     def start(self) -> Trained:
@@ -90,7 +88,7 @@ class ImageLearner:
     ) -> float:
         """Share of images told right, `age` after training where given."""
         weights = trained.weights if age is None else self._aged(trained, seconds(age))
-        right = self._right(weights, trained.digital, _unit(split), jnp.asarray(split.labels), key, age)
+        right = self._right(weights, trained.digital, unit(split), jnp.asarray(split.labels), key, age)
         return float(right) / len(split.labels)
 
     @cached_property
@@ -114,7 +112,7 @@ def test_key(learner: ImageLearner, number: int) -> Key[Array, ""]:
     return address(stream(learner.key, "tests"), number)
 
 
-def _unit(split: Split) -> Float[Array, "samples pixels"]:
+def unit(split: Split) -> Float[Array, "samples pixels"]:
     """Images with values in [0, 1]: where there is no ink, no line is driven."""
     return jnp.asarray((split.images + np.float32(1)) / 2)
 

@@ -5,7 +5,8 @@ from typing import Any
 import hfsim
 from hfsim.crossbar import ADC, DAC, CrossbarDesign
 from hfsim.nn import FillWindow, Periphery
-from training.pulsed.rules import FLOAT, RETENTION
+from training.pulsed.names import FLOAT
+from training.pulsed.rules import RETENTION
 
 INPUT_BITS, OUTPUT_BITS = 7, 9
 """Of the converters of training, as usual in the literature on the card's rules."""
@@ -15,7 +16,7 @@ def array_options(rule: str, fill: float, analog: bool) -> dict[str, Any]:
     """Options of analogue layers under a rule; in floating point they multiply exactly.
 
     Args:
-        rule: one of `training.pulsed.rules.RULES`.
+        rule: one of `training.pulsed.names.RULES`.
         fill: weight that the largest initial one becomes.
         analog: whether products go through converters and read noise, there and back.
     """

@@ -12,16 +12,6 @@ from hfsim.learning.pulsed_rule import AbstractPulsedRule
 from hfsim.learning.synapse import AbstractSynapse
 
 PULSED, RETENTION = "cmo-hfox-2025-pulsed", "cmo-hfox-2025"
-FLOAT = "float"
-LABELS = {
-    FLOAT: "floating point",
-    "agad": "AGAD",
-    "cttv2": "c-TTv2",
-    "ttv2": "TTv2",
-    "mixed": "mixed precision",
-    "sgd": "pulsed SGD",
-}
-RULES = tuple(LABELS)
 
 
 class TransferSettings(NamedTuple):

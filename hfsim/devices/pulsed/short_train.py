@@ -24,7 +24,7 @@ from hfsim.devices.pulsed.aggregate import AbstractLinearDevice
 from hfsim.devices.pulsed.interface import AbstractPulsedDevice, clipped
 from hfsim.devices.pulsed.noise import AdditiveNoise
 
-_MOST_K = 0.999  # beyond its own fixed point a step alternates; one pulse is right there too
+_MOST_K = 0.999  # for powers of 1 - k: beyond its own fixed point a step alternates, and only one pulse is right
 _LEAST_K = 1e-6
 _SMALL = 0.03
 
@@ -77,7 +77,7 @@ class ShortTrains(NamedTuple):
         small = jnp.abs(exponent) < _SMALL
         ratio = jnp.where(small, 1 + exponent * (0.5 + exponent / 6), (kept - 1) / jnp.where(small, 1.0, exponent))
         S = jnp.where(several, m * ratio * of_k, 1.0)
-        V = jnp.where(several, S * (1 + kept) / (2 - k), 1.0)
+        V = jnp.where(several, S * (1 + kept) / (2 - jnp.minimum(k, _MOST_K)), 1.0)
         after = clipped(x + (a - k * x) * S + self.s * jnp.sqrt(V) * xi, low, high)
         return jnp.where(counts == 0, w, forwards * after)
 
@@ -89,9 +89,9 @@ def short_trains(device: AbstractLinearDevice) -> ShortTrains:
     def direction(up):
         a = device.scale(up)
         k = a * device.slope(up)
-        k = jnp.minimum(k, _MOST_K)
-        log_kept, even = jnp.log1p(-k), jnp.abs(k) < _LEAST_K
-        of_k = jnp.where(even, 1.0, -log_kept / jnp.where(even, 1.0, k))
+        capped = jnp.minimum(k, _MOST_K)
+        log_kept, even = jnp.log1p(-capped), jnp.abs(k) < _LEAST_K
+        of_k = jnp.where(even, 1.0, -log_kept / jnp.where(even, 1.0, capped))
         ends = (device.w_min, device.w_max) if up else (-device.w_max, -device.w_min)
         return _Direction(a, k, log_kept, of_k, *(jnp.asarray(end, a.dtype) for end in ends))
 
