@@ -1,4 +1,4 @@
-"""Shared fixtures: float64 where a test asks for it, the project's card, typed keys."""
+"""Shared fixtures (float64 where a test asks for it, the project's card, typed keys), and how tests compile."""
 
 import gc
 
@@ -35,6 +35,20 @@ def key():
 def pytest_collection_modifyitems(items):
     """Probe the installation first: wrong products would fail everything else without saying why."""
     items.sort(key=lambda item: item.path.name != "test_installation.py")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Let the compiler optimise less, fixtures included: half of its time, which is most of the tests' time.
+
+    The numbers are the same but for rounding. Tests marked `optimised` run the programs that users run.
+    """
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
+    try:
+        return (yield)
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def pytest_collection_finish():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from hfsim.errors import InputError
 from hfsim.estimators import Exact, Soft, StraightThrough
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 DECISIONS = ("step", "round", "floor")
 TRUTH = {"step": lambda x: (x >= 0).astype(float), "round": np.round, "floor": np.floor}

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.optimised
+
 REMEDY = (
     "the installed jax {version} returns wrong values for a vmapped product with a reduction (jax issue 39103): "
     "install jax >= 0.11.2, as in constraints.txt: pip install -c constraints.txt -e '.[dev,experiments]'"

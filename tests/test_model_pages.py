@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from docs.models.__main__ import names
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 FOLDER = Path(__file__).parents[1] / "docs" / "models"
 PAGES = sorted(page.stem for page in FOLDER.glob("*.md"))

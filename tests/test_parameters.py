@@ -25,7 +25,6 @@ from hfsim.parameters import (
     specifications,
 )
 from tests.declared_models import card_models, model_classes
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 
 class Example(PhysicalModel):

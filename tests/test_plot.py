@@ -7,7 +7,6 @@ import pytest
 
 from hfsim.crossbar import Crossbar
 from hfsim.errors import InputError
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

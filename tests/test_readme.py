@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.quick_compilation import quick_compilation as quick_compilation
-
 README = Path(__file__).parents[1] / "README.md"
 
 

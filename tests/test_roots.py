@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hfsim.roots import increasing_root
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 
 def cubic(scale):

@@ -5,18 +5,25 @@ What is read of the fast array is collected, and the slow array gets pulses only
     H <- H + r s(v),    n = trunc(H) cut at +-most_pulses,    C gets n pulses,    H <- H - n
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
-reads averages out before a coarse device of C has to move.
+reads averages out before a coarse device of C has to move. How well it does depends on r alone: v is noisy by a few
+steps of A, whatever the gradient, so that C makes a random walk of its own under a large r. Hence
+
+    r = min(lr/(dw_C dw_A s), ceiling/dw_A)
+
+A learning rate beyond what the devices can follow does what the largest that they can would do.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
 
 import abc
+from dataclasses import KW_ONLY
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from hfsim.learning.row_transfer import AbstractRowTransfer, Read
+from hfsim.parameters import parameter
 
 
 class Buffer(NamedTuple):
@@ -27,7 +34,15 @@ class Buffer(NamedTuple):
 
 
 class AbstractBufferedTransfer(AbstractRowTransfer):
-    """Learning by a fast array, a buffer and a slow array."""
+    """Learning by a fast array, a buffer and a slow array; `ceiling` bounds how fast noise reaches the slow one."""
+
+    _: KW_ONLY
+    ceiling: Float[Array, ""] = parameter(
+        unit="1",
+        bounds=(0.0, 1e9),
+        doc="most pulses of the slow array for each dw_min that is read of the fast one",
+        default=0.01,
+    )
 
     @abc.abstractmethod
     def start_of_rule(self, shape: tuple[int, ...]) -> Any:
@@ -36,6 +51,9 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     @abc.abstractmethod
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
+
+    def transfer_rates(self, strengths):
+        return jnp.minimum(super().transfer_rates(strengths), self.ceiling / self.fast.granularity)
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

@@ -52,7 +52,8 @@ class MixedPrecision(AbstractPulsedRule):
         return AccumulatedArray(start_array(self.synapse, w, key), jnp.zeros_like(w), jnp.int32(0))
 
     def learn(self, array, factors, rate, key, first):
-        accumulator = array.accumulator - rate * jnp.matmul(factors.x.T, factors.delta, precision=self.precision)
+        gradient = jnp.matmul(factors.x.T, factors.delta, precision=self.precision)
+        accumulator = array.accumulator - self.learning_rate * rate * gradient
         batches = array.batches + 1
 
         def sent(moved, accumulator):

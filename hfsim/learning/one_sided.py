@@ -68,7 +68,7 @@ class OneSided(AbstractPulsedRule):
         return Pair(side("plus", w), side("minus", -w), jnp.int32(0), none)
 
     def learn(self, array, factors, rate, key, first):
-        trains = make_trains(self.train, factors, rate / self.synapse.granularity, key, first)
+        trains = make_trains(self.train, factors, self.learning_rate * rate / self.synapse.granularity, key, first)
         awake = [side._replace(devices=self.synapse.awake(side.devices)) for side in (array.plus, array.minus)]
 
         def sample(sides, inputs):

@@ -50,7 +50,7 @@ class AbstractPulsedRule(PhysicalModel):
 
     @abc.abstractmethod
     def learn(self, array: Any, factors: Factors, rate: Float[Array, ""], key: Key[Array, ""], first) -> Any:
-        """The arrays after a batch; `rate` is the learning rate now, `first` the number of the first sample."""
+        """The arrays after a batch; `rate` is a schedule's factor, `first` the number of the first sample."""
 
     @abc.abstractmethod
     def weight(self, array: Any) -> Float[Array, "inputs outputs"]:
@@ -110,7 +110,7 @@ class AbstractPulsedRule(PhysicalModel):
             raise InputError("params", "be given", "None", "call update(updates, state, params, factors=...)")
         if factors is None:
             raise InputError("factors", "be given: pulses come from x and delta", "None", "differentiate the taps")
-        leaves, now = jax.tree.leaves(params), jnp.asarray(self.learning_rate * rate)
+        leaves, now = jax.tree.leaves(params), jnp.asarray(rate, jnp.float32)
         arrays, samples = [], []
         for index, (array, leaf, pair, first) in enumerate(
             zip(state.arrays, leaves, factors_of(factors, leaves), state.samples, strict=True)

@@ -29,7 +29,7 @@ class PulsedSGD(AbstractPulsedRule):
         return start_array(self.synapse, w, key)
 
     def learn(self, array, factors, rate, key, first):
-        trains = make_trains(self.train, factors, rate / self.synapse.granularity, key, first)
+        trains = make_trains(self.train, factors, self.learning_rate * rate / self.synapse.granularity, key, first)
         return pulsed_update(self.synapse, self.train, array, trains, key, disturb=self.disturb)[0]
 
     def weight(self, array):

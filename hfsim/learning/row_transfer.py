@@ -109,6 +109,11 @@ class AbstractRowTransfer(AbstractPulsedRule):
         """The chopper of one row after a read."""
         return chopper
 
+    def transfer_rates(self, strengths: Float[Array, " samples"]) -> Float[Array, " samples"]:
+        """r: pulses of C for a weight of 1 that is read of A, after trains of these strengths."""
+        granularity = self.slow.granularity * self.fast.granularity
+        return self.learning_rate / (granularity * jnp.maximum(strengths, _TINY))
+
     def start(self, w, key):
         fast = start_array(self.fast, jnp.zeros_like(w), stream(key, "fast"))
         slow = start_array(self.slow, w, stream(key, "slow"))
@@ -134,7 +139,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
             between=lambda fast, chopper, number: self._read(fast, chopper, key, number),
             carry=array.chopper,
         )
-        rates = rate / (self.slow.granularity * self.fast.granularity * jnp.maximum(strengths, _TINY))
+        rates = rate * self.transfer_rates(strengths)
 
         def transfer(carry, inputs):
             read, own, number = inputs

@@ -1,7 +1,5 @@
 """What corrections from calibration reads and shifted targets do about drift, against closed forms and numpy."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -176,19 +174,18 @@ def rms(error):
     return float(np.sqrt(np.mean(np.square(error))))
 
 
-@functools.cache  # and no fixture of the module: those would compile outside of what `quick_compilation` reaches
 def at_ten_years(card, *ways):
     kernel, cells = chips(card, [1.0, YEARS])
     return {way: errors(kernel, *cells, way) for way in ways}
 
 
-@pytest.fixture
-def cmo(quick_compilation):
+@pytest.fixture(scope="module")
+def cmo():
     return at_ten_years("cmo-hfox-2025", "none", "array", "shift", "column shift")
 
 
-@pytest.fixture
-def pcm(quick_compilation):
+@pytest.fixture(scope="module")
+def pcm():
     return at_ten_years("pcm-nandakumar-2019", "none", "array", "shift", "both")
 
 

@@ -25,7 +25,6 @@ from hfsim.devices import CMOCell, Pulse, SeriesResistance, ferroelectric_capaci
 from hfsim.devices.memristor import SelectResistance
 from hfsim.devices.pulsed import pulsed_device
 from hfsim.errors import InputError
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 HYBRID, CMO = hfsim.load_card("cea-leti-2025-hybrid"), hfsim.load_card("cmo-hfox-2025")
 SCHEMES = (HalfVoltage(), ThirdVoltage(), Gated())

@@ -31,7 +31,6 @@ from hfsim.devices.retention import CMORetention, RelaxingMemristor
 from hfsim.draws import address, normal, stream
 from hfsim.errors import InputError
 from hfsim.parameters import parameters
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 CARD, PULSED = hfsim.load_card("cmo-hfox-2025"), hfsim.load_card("cmo-hfox-2025-pulsed")
 run = eqx.filter_jit(lambda programming, key, target, state=None: programming.program(key, target, state))

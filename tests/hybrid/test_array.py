@@ -12,6 +12,8 @@ from hfsim.hybrid import CELLS, WORD_MAX, HybridArray, count_network
 from hfsim.hybrid.ledger import MSB_TRANSFER, SENSE_AND_WRITE, SIGN_TRANSFER, TARGET_TRANSFER, TWIN_TRANSFER
 from tests.compiled_array import LINES, conductances, init, sense, transfer, update, wait, write
 
+pytestmark = pytest.mark.optimised
+
 MONTH = 30 * 86400.0  # s
 
 

@@ -17,7 +17,6 @@ from hfsim.draws import stream
 from hfsim.estimators import Soft, StraightThrough
 from hfsim.hybrid.transfers import interpolate_levels
 from tests.finite_differences import Unrounded, check_parameter_gradients
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 CARD = "cea-leti-2025-hybrid"
 PUBLISHED_LEVELS = np.array([1.4, 11.9, 36.5, 58.3, 73.9, 85.5, 95.9, 103.9])  # uS

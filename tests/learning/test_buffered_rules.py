@@ -26,7 +26,6 @@ from hfsim.learning import (
     RowRead,
     TikiTakaV2,
 )
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 INPUTS, OUTPUTS, STEPS, BATCH = 5, 4, 400, 8
 DW_A, DW_C = 2.0**-8, 2.0**-9
@@ -93,7 +92,7 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
     A, C, H = (np.zeros((INPUTS, OUTPUTS)) for _ in range(3))
     mean, reference = np.zeros((INPUTS, OUTPUTS)), np.zeros((INPUTS, OUTPUTS))
     chop, reads, turns = np.ones(INPUTS), np.zeros(INPUTS, int), np.zeros(INPUTS, int)
-    r = float(rule.learning_rate) * rate / (DW_A * DW_C * strength)
+    r = rate * min(float(rule.learning_rate) / (DW_A * DW_C * strength), float(rule.ceiling) / DW_A)
     read = 0
     for b in range(x.shape[0]):
         n = counts_by_hand(chop * x[b], delta[b], strength)
@@ -140,6 +139,7 @@ def made(kind, fast, strength, **options):
         "scale": FixedScale(strength * DW_A),
         "train": TRAIN,
         "transfer_every": 2,
+        "ceiling": 1e6,
     }
     return RULES[kind](fast, **(defaults | options))
 
@@ -198,6 +198,21 @@ def test_the_rate_of_a_schedule_multiplies_the_learning_rate():
     one, two = made("v2", LASTING, 8.0), made("v2", LASTING, 8.0, learning_rate=2.0**-13)
     _, scheduled = learned(one, started(one, zeros()), given, jnp.float32(2.0))
     np.testing.assert_array_equal(scheduled, learned(two, started(two, zeros()), given)[1])
+
+
+def test_no_learning_rate_sends_more_than_the_ceiling():
+    # 1/8 of a pulse for each step that is read, as a schedule says half of it
+    given, ends = factors(), []
+    for rate in (2.0**-6, 1.0, 2.0**10):
+        rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=0.125)
+        state, weights = learned(rule, started(rule, zeros()), given, jnp.float32(0.5))
+        ends.append((weights[-1], state.arrays[0].memory.held))
+        assert rate / (DW_C * 8.0) > 0.125
+    _, C, H, _ = by_hand("v2", rule, given, 8.0, rate=0.5)
+    for weights, held in ends:
+        np.testing.assert_array_equal(weights, C)
+        np.testing.assert_allclose(held, H, rtol=1e-5)
+    assert np.abs(C).max() > 20 * DW_C
 
 
 # ------------------------------------------------------------------------------ what a wrong reference does
@@ -294,6 +309,7 @@ def noisy_rule():
         learning_rate=0.3,
         scale=AutoScale(pulses=3.0, memory=20.0),
         reads_per_period=2,
+        ceiling=1.0,
         row_read=RowRead(sigma=0.02),
     )
 
@@ -323,7 +339,7 @@ def test_matrices_of_a_group_are_matrices_of_their_own(noisy_rule):
     @jax.jit
     def alone(w, number, f):
         key = address(address(stream(rule.key, "arrays"), 0), number)
-        return rule.learn(rule.start(w, key), f, rule.learning_rate, key, jnp.int32(0))
+        return rule.learn(rule.start(w, key), f, jnp.float32(1.0), key, jnp.int32(0))
 
     for number, (w, f) in enumerate(((zeros(0.1), given), (zeros(-0.2), jax.tree.map(lambda s: s[::-1], given)))):
         single = alone(w, number, f)

@@ -16,6 +16,8 @@ import hfsim
 from hfsim.learning import AGAD, AutoScale, Factors, PulsedSGD, PulsedSynapse
 from training.data import load_digits
 
+pytestmark = pytest.mark.optimised
+
 SIZES, BATCH, FILLED = (64, 100, 10), 10, 0.3
 SCALES = [2 / np.sqrt(n) / FILLED for n in SIZES[:-1]]
 RATE, EPOCHS = 0.6, 6

@@ -42,7 +42,6 @@ from hfsim.learning import (
 )
 from hfsim.learning.factors import factors_of
 from hfsim.learning.rows import row_of, with_row
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 INPUTS, OUTPUTS = 5, 4
 DW = 2.0**-9
@@ -375,7 +374,7 @@ def test_devices_of_a_row_are_their_own_where_parameters_are_spread():
     up, down = (jnp.asarray(rng.uniform(0.5, 1.5, (2, *shape)), jnp.float32) for _ in range(2))
     granules = jnp.asarray(rng.uniform(0.01, 0.03, shape), jnp.float32)
     slow = PulsedSynapse(PiecewiseStep(dw_min=granules, up_down=0.0, **WINDOW, noise=QUIET, table=StepTable(up, down)))
-    rule = AGAD(IDEAL, slow, key=KEY, learning_rate=0.5, train=MeanCount(), reads_per_period=1)
+    rule = AGAD(IDEAL, slow, key=KEY, learning_rate=0.5, train=MeanCount(), reads_per_period=1, ceiling=1e6)
     given = factors(24, drift=0.5, inputs=3)
     state, _ = learned(rule, started(rule, jnp.zeros(shape)), given, 8)
     pulses = np.asarray(state.arrays[0].slow.pulses)
@@ -444,7 +443,7 @@ def test_arrays_of_several_leaves_and_of_a_group_have_streams_of_their_own():
     change, state = eqx.filter_jit(lambda p: rule.update(None, rule.init(p), p, factors={"a": one, "b": group}))(params)
     assert [int(n) for n in state.samples] == [6, 6]
     alone = eqx.filter_jit(
-        lambda key: rule.learn(rule.start(zeros(0.1), key), one, rule.learning_rate, key, jnp.int32(0))
+        lambda key: rule.learn(rule.start(zeros(0.1), key), one, jnp.float32(1.0), key, jnp.int32(0))
     )
     single, several = (address(stream(KEY, "arrays"), leaf) for leaf in (0, 1))
     places = [(state.arrays[0], change["a"], single)]

@@ -23,7 +23,6 @@ from hfsim.crossbar.weight_scaling import LargestWeight, WeightDeviations
 from hfsim.devices.retention import CMORetention
 from hfsim.errors import InputError
 from hfsim.learning.programmed_memory import ProgrammedMemory, pulses_spent
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 DAY, YEARS = 86400.0, 315576000.0
 CARDS = ("cmo-hfox-2025", "wan-2022-reram", "pcm-nandakumar-2019")

@@ -15,7 +15,6 @@ import scipy.stats
 from hfsim.draws import event_hash
 from hfsim.errors import InputError
 from hfsim.learning import DeterministicTrain, MeanCount, StochasticTrain
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 SAMPLES = 4096
 X = np.array([1.3, -0.7, 0.2, 0.0, -0.05, 0.6])

@@ -38,7 +38,6 @@ from hfsim.learning import (
     TikiTakaV2,
 )
 from hfsim.learning.pulsed_update import PulsedArray, half_selected, make_trains, pulsed_update
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 MINUTE, HOUR, DAY, YEAR = 60.0, 3600.0, 86400.0, 365.25 * 86400.0
 PUBLISHED_SHIFTS = {MINUTE: -0.364, HOUR: -0.729, DAY: -1.012, 10 * YEAR: -1.742}  # uS

@@ -16,7 +16,6 @@ import hfsim
 from hfsim.crossbar.programming import PublishedProgramming, staircase, statistics
 from hfsim.crossbar.write_verify import PhysicalProgramming, PulsedProgramming, RateNoise, StateNoise
 from hfsim.devices.pulse import Pulse
-from tests.quick_compilation import quick_compilation as quick_compilation
 
 CARD, PULSED = hfsim.load_card("cmo-hfox-2025"), hfsim.load_card("cmo-hfox-2025-pulsed")
 TARGETS = np.linspace(9.0, 88.2, 35)

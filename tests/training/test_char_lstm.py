@@ -28,15 +28,6 @@ OPTIONS = ["--products", "exact", "--quiet", *(str(x) for name, size in SIZES.it
 KEY = jax.random.key(3)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """As tests.quick_compilation, for what the tests of this module share too."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     """A text of 1,000 characters that repeats itself: 22 batches, two steps."""

@@ -11,7 +11,6 @@ from hfsim.devices.pulsed import AdditiveNoise, ConstantStep
 from hfsim.learning import MixedPrecision, PulsedSynapse
 from hfsim.nn import FillWindow
 from models import MLP
-from tests.quick_compilation import quick_compilation as quick_compilation
 from training.pulsed.learner import Learner
 
 SIZES, RATE, DW = (5, 4, 3), 3.0, 1e-3

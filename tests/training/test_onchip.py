@@ -17,6 +17,8 @@ from training import checkpoint, publish
 from training.__main__ import main
 from training.run_directory import recorded_configuration
 
+pytestmark = pytest.mark.optimised
+
 ROOT = Path(__file__).parents[2]
 SMALL = ["--epochs", "4", "--period", "100", "--checkpoint-seconds", "0", "--quiet"]
 METRICS = {

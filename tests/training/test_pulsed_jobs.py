@@ -14,15 +14,6 @@ SMALL = ["mnist-mlp", "--dataset", "digits", "--images", "100", "--batch", "10",
 SMALL += ["--products", "exact"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """As tests.quick_compilation, for what the tests of this module share too."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 def values(path):
     """Metrics of a run by name."""
     return {name: entry["value"] for name, entry in json.loads((path / "metrics.json").read_text())["metrics"].items()}
@@ -42,7 +33,7 @@ def test_a_run_tests_every_rule_and_ages_it(whole):
     assert 0.05 < value["agad_test_accuracy"] < 1 and len(value["agad_accuracy_by_age"]) == len(value["ages"]) == 6
     assert value["agad_fast_pulses_per_device"] > 0.1
     report = (whole / "report.html").read_text()
-    assert "AGAD" in report and (whole / "curves.png").stat().st_size > 5000
+    assert "AGAD" in report and (whole / "mnist_mlp_curves.png").stat().st_size > 5000
 
 
 def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):

@@ -7,11 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import nnx
 
-from hfsim.draws import stream
 from hfsim.learning import PulsedSynapse
-from models import MLP
 from training.ablation.cases import SWEEPS, Case, device, stacked
 from training.ablation.configuration import Ablation
 from training.ablation.figures import draw
@@ -22,7 +19,7 @@ from training.pulsed.images import unit
 from training.pulsed.job import RulesJob
 from training.pulsed.learner import Learner
 from training.pulsed.names import LABELS
-from training.pulsed.networks import array_options
+from training.pulsed.networks import perceptron
 from training.pulsed.rules import make_rule
 
 SIZES = (64, 100, 10)
@@ -47,15 +44,7 @@ class AblationJob(RulesJob):
     def _learner(self, name: str, case: Case, seed) -> Learner:
         """One network on the devices of a case."""
         config, root = self.config, jax.random.key(seed)
-        network = MLP(
-            SIZES,
-            initial_spread=None,
-            activation=jax.nn.sigmoid,
-            normalised=False,
-            use_bias=True,
-            rngs=nnx.Rngs(params=stream(root, "initial weights")),
-            **array_options(name, config.fill, False),
-        )
+        network = perceptron(SIZES, name, (config.fill,), False, root)
         rule = make_rule(name, PulsedSynapse(device=device(case)), config.learning_rate, root)
         return Learner(network, _loss, rule, learning_rate=config.learning_rate, key=root)
 

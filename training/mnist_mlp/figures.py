@@ -26,9 +26,9 @@ def curves(value: dict[str, Any], rules: tuple[str, ...]) -> Figure:
 
 def draw(value: dict[str, Any], rules: tuple[str, ...], dataset: str) -> dict[str, tuple[Figure, str]]:
     """All figures, with captions."""
-    drawn = {"curves": (curves(value, rules), f"Validation accuracy on {dataset} over epochs.")}
+    drawn = {"mnist_mlp_curves": (curves(value, rules), f"Validation accuracy on {dataset} over epochs.")}
     if any(name != FLOAT for name in rules):
-        drawn["ageing"] = (
+        drawn["mnist_mlp_ageing"] = (
             ageing(value, rules, "accuracy", "test accuracy [%]", 100.0),
             "Test accuracy of the trained networks, left alone.",
         )

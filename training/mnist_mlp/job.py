@@ -15,6 +15,8 @@ from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 HIDDEN = {"digits": (100,)}
 """Hidden layers for a data set; 256 and 128 for others."""
+FILL = {"digits": (0.15,)}
+"""What the largest initial weight of each layer becomes in the window, for a data set; 0.15, 0.07, 0.02 for others."""
 
 
 class MnistMLPJob(RulesJob):
@@ -30,21 +32,22 @@ class MnistMLPJob(RulesJob):
         sizes = (self.data.train.images.shape[1], *HIDDEN.get(config.dataset, (256, 128)), self.data.classes)
         settings = TransferSettings(**config.transfer())
         key, synapse = jax.random.key(config.seed), cmo_synapse()
-        self.learners = {
-            name: ImageLearner(
+
+        def learner(name: str) -> ImageLearner:
+            return ImageLearner(
                 name,
                 None if name == FLOAT else make_rule(name, synapse, config.learning_rate, key, settings),
                 self.data,
                 sizes,
                 seed=config.seed,
                 batch=config.batch,
-                learning_rate=config.learning_rate,
-                fill=config.fill,
+                learning_rate=config.float_learning_rate if name == FLOAT else config.learning_rate,
+                fill=config.fill or FILL.get(config.dataset, (0.15, 0.07, 0.02)),
                 analog=config.products == "analog",
                 images=config.images,
             )
-            for name in config.rules
-        }
+
+        self.learners = {name: learner(name) for name in config.rules}
         self.trained = {name: learner.start() for name, learner in self.learners.items()}
         self.curves: dict[str, list[list[float]]] = {name: [] for name in config.rules}
 

@@ -20,6 +20,8 @@ class PulsedConfiguration(Configuration):
     """Reads of a row between two turns of AGAD's chopper."""
     chopper: float = 0.1
     """Probability that c-TTv2's chopper turns after a read."""
+    ceiling: float = 0.01
+    """Most pulses of the slow array for each step that is read of the fast one: however large the learning rate."""
     products: Literal["analog", "exact"] = "analog"
     """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
 
@@ -29,7 +31,9 @@ class PulsedConfiguration(Configuration):
         self._require_range("decay", 1e-6, 1)
         self._require_range("pulses", 1e-3, 1e6)
         self._require_range("chopper", 0, 1)
+        self._require_range("ceiling", 0, 1e9)
 
     def transfer(self) -> dict[str, Any]:
         """Of `TransferSettings`."""
-        return {name: getattr(self, name) for name in ("pulses", "transfer_every", "reads_per_period", "chopper")}
+        names = ("pulses", "transfer_every", "reads_per_period", "chopper", "ceiling")
+        return {name: getattr(self, name) for name in names}

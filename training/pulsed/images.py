@@ -14,12 +14,11 @@ from hfsim.draws import address, stream
 from hfsim.learning.pulsed_rule import AbstractPulsedRule
 from hfsim.nn import set_age
 from hfsim.units import seconds
-from models import MLP
 from training.data import Dataset, Split
 from training.loop import sample_order
 from training.pulsed.learner import Learner, Trained
 from training.pulsed.names import FLOAT
-from training.pulsed.networks import array_options
+from training.pulsed.networks import perceptron
 
 TEST_BATCH = 1000
 
@@ -37,22 +36,14 @@ class ImageLearner:
         seed: int,
         batch: int,
         learning_rate: float,
-        fill: float,
+        fill: tuple[float, ...],
         analog: bool,
         images: int = 0,
     ):
         root = jax.random.key(seed)
         self.name, self.data, self.batch, self.key = name, data, batch, root
         self.noisy = analog and name != FLOAT
-        network = MLP(
-            sizes,
-            initial_spread=None,
-            activation=jax.nn.sigmoid,
-            normalised=False,
-            use_bias=True,
-            rngs=nnx.Rngs(params=stream(root, "initial weights")),
-            **array_options(name, fill, analog),
-        )
+        network = perceptron(sizes, name, fill, analog, root)
         self.learner = Learner(network, _loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
         self.images, self.labels = unit(data.train), jnp.asarray(data.train.labels)
         self.batches = min(images or len(self.labels), len(self.labels)) // batch

@@ -2,9 +2,15 @@
 
 from typing import Any
 
+import jax
+from flax import nnx
+from jaxtyping import Array, Key
+
 import hfsim
 from hfsim.crossbar import ADC, DAC, CrossbarDesign
+from hfsim.draws import stream
 from hfsim.nn import FillWindow, Periphery
+from models import MLP
 from training.pulsed.names import FLOAT
 from training.pulsed.rules import RETENTION
 
@@ -24,6 +30,23 @@ def array_options(rule: str, fill: float, analog: bool) -> dict[str, Any]:
         return {"scale": None}
     scale = FillWindow(fraction=fill)
     return {"scale": scale, "periphery": periphery() if analog else None}
+
+
+def perceptron(sizes: tuple[int, ...], rule: str, fill: tuple[float, ...], analog: bool, key: Key[Array, ""]) -> MLP:
+    """A perceptron of sigmoids under a rule; the last number of `fill` is that of all further layers."""
+    network = MLP(
+        sizes,
+        initial_spread=None,
+        activation=jax.nn.sigmoid,
+        normalised=False,
+        use_bias=True,
+        rngs=nnx.Rngs(params=stream(key, "initial weights")),
+        **array_options(rule, fill[0], analog),
+    )
+    if rule != FLOAT:
+        for layer, own in zip(network.layers, (*fill, *fill[-1:] * len(sizes)), strict=False):
+            layer.array.hold(layer.array.matrix, FillWindow(fraction=own))
+    return network
 
 
 def periphery() -> Periphery:

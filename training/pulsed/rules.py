@@ -25,6 +25,8 @@ class TransferSettings(NamedTuple):
     """Of AGAD's chopper."""
     chopper: float = 0.1
     """Probability of c-TTv2's chopper."""
+    ceiling: float = 0.01
+    """Most pulses of the slow array for each step that is read of the fast one."""
 
 
 def cmo_synapse() -> PulsedSynapse:
@@ -52,6 +54,7 @@ def make_rule(
         "slow": synapse,
         "scale": AutoScale(pulses=settings.pulses),
         "transfer_every": settings.transfer_every,
+        "ceiling": settings.ceiling,
     }
     if name == "ttv2":
         return TikiTakaV2(**common)
