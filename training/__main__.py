@@ -12,6 +12,10 @@ JOBS = {
         "products of an array over ten years, three technologies",
     ),
     "mnist-mlp": ("training.mnist_mlp.configuration:MnistMLP", "train an MLP by pulses on CMO/HfOx, then ten years"),
+    "learning-rates": (
+        "training.learning_rates.configuration:LearningRates",
+        "the network of mnist-mlp at learning rates over a factor of 100",
+    ),
     "char-lstm": ("training.char_lstm.configuration:CharLSTM", "train a character LSTM by pulses on CMO/HfOx"),
     "ablation": ("training.ablation.configuration:Ablation", "asymmetry, states, noise of the device, one at a time"),
 }

@@ -5,12 +5,14 @@ What is read of the fast array is collected, and the slow array gets pulses only
     H <- H + r s(v),    n = trunc(H) cut at +-most_pulses,    C gets n pulses,    H <- H - n
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
-reads averages out before a coarse device of C has to move. How well it does depends on r alone: v is noisy by a few
-steps of A, whatever the gradient, so that C makes a random walk of its own under a large r. Hence
+reads averages out before a coarse device of C has to move. How well it does depends on r: v is noisy by a few steps of
+A, whatever the gradient, so that C walks at random under a large r. Hence
 
-    r = min(lr/(dw_C dw_A s), ceiling/dw_A)
+    r = min(lr/(dw_C dw_A s), ceiling/dw_A s_0/s)
 
-A learning rate beyond what the devices can follow does what the largest that they can would do.
+s is large for small gradients, and s_0 its least value so far: the largest gradients move C by at most `ceiling` pulses
+for each step that is read of A, smaller ones by less in proportion. A learning rate beyond what the devices can follow
+does what the largest that they can follow would do.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
@@ -22,7 +24,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hfsim.learning.row_transfer import AbstractRowTransfer, Read
+from hfsim.learning.row_transfer import TINY, AbstractRowTransfer, Read
 from hfsim.parameters import parameter
 
 
@@ -40,7 +42,7 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     ceiling: Float[Array, ""] = parameter(
         unit="1",
         bounds=(0.0, 1e9),
-        doc="most pulses of the slow array for each dw_min that is read of the fast one",
+        doc="most pulses of the slow array for each dw_min that is read of the fast one, at the largest gradients",
         default=0.01,
     )
 
@@ -52,8 +54,9 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
-    def transfer_rates(self, strengths):
-        return jnp.minimum(super().transfer_rates(strengths), self.ceiling / self.fast.granularity)
+    def transfer_rates(self, strengths, weakest):
+        most = self.ceiling / self.fast.granularity * weakest / jnp.maximum(strengths, TINY)
+        return jnp.minimum(super().transfer_rates(strengths, weakest), most)
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

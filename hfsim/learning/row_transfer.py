@@ -35,11 +35,12 @@ from hfsim.learning.rows import RowRead, pulsed_row, row_of
 from hfsim.learning.scaling import AbstractScale, AutoScale
 from hfsim.learning.synapse import AbstractSynapse
 
-_TINY = 1e-20
+TINY = 1e-20
 
 
 class TransferArrays(NamedTuple):
-    """The arrays of a matrix: A, C, the choppers, what is remembered of reads, what the scale remembers.
+    """The arrays of a matrix: A, C, the choppers, what is remembered of reads, what the scale remembers, and the least
+    strength of any sample so far.
 
     `chopper` has one entry for each row, `memory` one for each device.
     """
@@ -49,6 +50,7 @@ class TransferArrays(NamedTuple):
     chopper: Any
     memory: Any
     scale: Float[Array, " n"]
+    weakest: Float[Array, ""]
 
 
 class Read(NamedTuple):
@@ -109,16 +111,28 @@ class AbstractRowTransfer(AbstractPulsedRule):
         """The chopper of one row after a read."""
         return chopper
 
-    def transfer_rates(self, strengths: Float[Array, " samples"]) -> Float[Array, " samples"]:
-        """r: pulses of C for a weight of 1 that is read of A, after trains of these strengths."""
+    def transfer_rates(
+        self, strengths: Float[Array, " samples"], weakest: Float[Array, " samples"]
+    ) -> Float[Array, " samples"]:
+        """r: pulses of C for a weight of 1 that is read of A.
+
+        Args:
+            strengths: of the trains of each sample.
+            weakest: the least so far, which is that of the largest gradients.
+        """
         granularity = self.slow.granularity * self.fast.granularity
-        return self.learning_rate / (granularity * jnp.maximum(strengths, _TINY))
+        return self.learning_rate / (granularity * jnp.maximum(strengths, TINY))
 
     def start(self, w, key):
         fast = start_array(self.fast, jnp.zeros_like(w), stream(key, "fast"))
         slow = start_array(self.slow, w, stream(key, "slow"))
         return TransferArrays(
-            fast, slow, self.start_chopper(w.shape[0]), self.start_memory(w.shape), self.scale.start()
+            fast,
+            slow,
+            self.start_chopper(w.shape[0]),
+            self.start_memory(w.shape),
+            self.scale.start(),
+            jnp.asarray(jnp.inf, w.dtype),
         )
 
     def learn(self, array, factors, rate, key, first):
@@ -139,7 +153,8 @@ class AbstractRowTransfer(AbstractPulsedRule):
             between=lambda fast, chopper, number: self._read(fast, chopper, key, number),
             carry=array.chopper,
         )
-        rates = rate * self.transfer_rates(strengths)
+        weakest = jnp.minimum(array.weakest, jax.lax.cummin(strengths)).astype(array.weakest.dtype)
+        rates = rate * self.transfer_rates(strengths, weakest)
 
         def transfer(carry, inputs):
             read, own, number = inputs
@@ -147,7 +162,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
 
         begun = (PulsedArray(self.slow.awake(array.slow.devices), array.slow.pulses), array.memory)
         (slow, memory), _ = jax.lax.scan(transfer, begun, (reads, rates, trains.number))
-        return TransferArrays(fast, slow, chopper, memory, scale)
+        return TransferArrays(fast, slow, chopper, memory, scale, weakest[-1])
 
     def weight(self, array):
         return self.slow.weight(array.slow.devices)

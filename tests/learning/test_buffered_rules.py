@@ -215,6 +215,17 @@ def test_no_learning_rate_sends_more_than_the_ceiling():
     assert np.abs(C).max() > 20 * DW_C
 
 
+def test_the_ceiling_falls_with_the_gradients():
+    # the smaller the gradients, the stronger the trains; the third sample's are the largest so far
+    rule = made("v2", LASTING, 8.0, learning_rate=1e3, ceiling=0.125)
+    strengths = jnp.asarray([8.0, 16.0, 4.0, 8.0])
+    rates = rule.transfer_rates(strengths, jax.lax.cummin(strengths))
+    np.testing.assert_allclose(rates, 0.125 / DW_A * np.asarray([1.0, 0.5, 1.0, 0.5]), rtol=1e-6)
+    rule = made("v2", LASTING, 8.0, scale=AutoScale(pulses=4.0))
+    state, _ = learned(rule, started(rule, zeros()), factors())
+    assert 0 < float(state.arrays[0].weakest) < np.inf
+
+
 # ------------------------------------------------------------------------------ what a wrong reference does
 
 OFFSET = 0.5

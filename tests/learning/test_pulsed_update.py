@@ -27,6 +27,8 @@ from hfsim.learning import DeterministicTrain, Factors, MeanCount, PulsedSGD, Pu
 from hfsim.learning.pulse_trains import Lines
 from hfsim.learning.pulsed_update import PulsedArray, half_selected, make_trains, pulsed_update
 
+pytestmark = pytest.mark.optimised  # to the bit is what users get
+
 WINDOW = {"w_min": -1.0, "w_max": 1.0, "G_0": 48.6, "g": 39.6}
 DW, UP_DOWN = 0.0956, -0.22
 CMO = SoftBounds(dw_min=DW, up_down=UP_DOWN, **WINDOW, noise=AdditiveNoise(0.86))

@@ -8,6 +8,7 @@ import pytest
 
 from training.__main__ import main
 from training.ablation.cases import SWEEPS, card_device, case, device
+from training.learning_rates.job import robustness
 from training.mnist_mlp.configuration import MnistMLP
 
 SMALL = ["mnist-mlp", "--dataset", "digits", "--images", "100", "--batch", "10", "--rules", "float", "agad"]
@@ -44,19 +45,23 @@ def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("job", "options", "message"),
     [
-        (["--rules", "adam"], "--rules"),
-        (["--rules", "sgd", "sgd"], "none twice"),
-        (["--batch", "0"], "--batch"),
-        (["--images", "5"], "--images"),
-        (["--decay", "2"], "--decay"),
-        (["--dataset", "mnist", "--data", "/nowhere"], "--data"),
+        ("mnist-mlp", ["--rules", "adam"], "--rules"),
+        ("mnist-mlp", ["--rules", "sgd", "sgd"], "none twice"),
+        ("mnist-mlp", ["--batch", "0"], "--batch"),
+        ("mnist-mlp", ["--images", "5"], "--images"),
+        ("mnist-mlp", ["--decay", "2"], "--decay"),
+        ("mnist-mlp", ["--fill", "0.1", "0"], "--fill"),
+        ("mnist-mlp", ["--ceiling", "-1"], "--ceiling"),
+        ("mnist-mlp", ["--dataset", "mnist", "--data", "/nowhere"], "--data"),
+        ("learning-rates", ["--rates", "1", "1"], "--rates"),
+        ("ablation", ["--sweeps", "colour"], "--sweeps"),
     ],
 )
-def test_bad_options_are_told(options, message, capsys, tmp_path):
+def test_bad_options_are_told(job, options, message, capsys, tmp_path):
     try:
-        status = main(["mnist-mlp", "--quiet", "--run-dir", str(tmp_path / "run"), *options])
+        status = main([job, "--quiet", "--run-dir", str(tmp_path / "run"), *options])
     except SystemExit as stop:  # tyro's way
         status = stop.code
     error = capsys.readouterr().err
@@ -91,3 +96,27 @@ def test_ablation_trains_every_device_and_seed_at_once(tmp_path):
     assert found.shape == (len(SWEEPS["reference"][1]), 2)
     assert np.all((found >= 0) & (found <= 1)) and np.unique(found).size > 1
     np.testing.assert_allclose(found.mean(axis=1), value["sgd_reference_test_accuracy"])
+
+
+def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path):
+    path = tmp_path / "rates"
+    options = ["--dataset", "digits", "--images", "100", "--batch", "10", "--epochs", "1", "--rates", "100", "1000"]
+    options += ["--rule", "ttv2"]  # AGAD spends so few images on its first period
+    assert main(["learning-rates", *options, "--quiet", "--run-dir", str(path)]) == 0
+    value = values(path)
+    below, above = value["ceiling_validation_by_epoch"]
+    assert below == above and len(below) == 1
+    assert value["none_validation_by_epoch"][0] != below
+    report = (path / "report.html").read_text()
+    assert "Within 1 point of the best" in report and (path / "learning_rates.png").stat().st_size > 5000
+
+
+def test_robustness_counts_neighbours_within_a_point():
+    value = {
+        "rates": [0.1, 1.0, 10.0, 100.0],
+        "ceiling_test_accuracy": [0.95, 0.96, 0.955, 0.951],
+        "none_test_accuracy": [0.94, 0.96, 0.951, 0.3],
+    }
+    assert robustness(value) == (
+        "Within 1 point of the best: with the ceiling over a factor of 1000, without over a factor of 10."
+    )

@@ -4,19 +4,13 @@ from typing import Any
 
 import jax
 
-from training.data import load_digits, load_fashion_mnist, load_mnist
 from training.job import Results, Table, metric
 from training.mnist_mlp.configuration import MnistMLP
 from training.mnist_mlp.figures import draw
-from training.pulsed.images import ImageLearner, test_key
+from training.pulsed.images import ImageLearner, load_images, test_key
 from training.pulsed.job import RulesJob, pulse_metrics
 from training.pulsed.names import FLOAT, LABELS, TIMES
 from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
-
-HIDDEN = {"digits": (100,)}
-"""Hidden layers for a data set; 256 and 128 for others."""
-FILL = {"digits": (0.15,)}
-"""What the largest initial weight of each layer becomes in the window, for a data set; 0.15, 0.07, 0.02 for others."""
 
 
 class MnistMLPJob(RulesJob):
@@ -27,25 +21,15 @@ class MnistMLPJob(RulesJob):
     def __init__(self, config: MnistMLP):
         self.config = config
         self.total = config.epochs * len(config.rules)
-        load = {"mnist": load_mnist, "fashion-mnist": load_fashion_mnist}.get(config.dataset)
-        self.data = load_digits() if load is None else load(config.data)
-        sizes = (self.data.train.images.shape[1], *HIDDEN.get(config.dataset, (256, 128)), self.data.classes)
+        self.data = load_images(config)
         settings = TransferSettings(**config.transfer())
         key, synapse = jax.random.key(config.seed), cmo_synapse()
 
         def learner(name: str) -> ImageLearner:
-            return ImageLearner(
-                name,
-                None if name == FLOAT else make_rule(name, synapse, config.learning_rate, key, settings),
-                self.data,
-                sizes,
-                seed=config.seed,
-                batch=config.batch,
-                learning_rate=config.float_learning_rate if name == FLOAT else config.learning_rate,
-                fill=config.fill or FILL.get(config.dataset, (0.15, 0.07, 0.02)),
-                analog=config.products == "analog",
-                images=config.images,
-            )
+            if name == FLOAT:
+                return ImageLearner(name, None, self.data, config, config.float_learning_rate)
+            rule = make_rule(name, synapse, config.learning_rate, key, settings)
+            return ImageLearner(name, rule, self.data, config, config.learning_rate)
 
         self.learners = {name: learner(name) for name in config.rules}
         self.trained = {name: learner.start() for name, learner in self.learners.items()}

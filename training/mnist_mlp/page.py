@@ -1,7 +1,8 @@
 """The committed page of training by pulses on images."""
 
-from training.mnist_mlp.job import HIDDEN, table
+from training.mnist_mlp.job import table
 from training.publish import footer, markdown
+from training.pulsed.images import HIDDEN
 from training.pulsed.names import FLOAT, LABELS
 
 FIGURES = ("curves", "ageing")
