@@ -86,7 +86,8 @@ def _ours(card: str, name: str, x: np.ndarray, errors: np.ndarray, fast_pulses: 
     common: dict[str, Any] = {"key": key, "learning_rate": jnp.asarray(LEARNING_RATE)}
     # between two reads of a row, from those of a batch
     between = 5.0 if fast_pulses is None else fast_pulses * size / x.shape[0]
-    pair = {"fast": synapse, "slow": synapse, "scale": AutoScale(pulses=jnp.asarray(between))}
+    # without a ceiling, which the peer has not
+    pair = {"fast": synapse, "slow": synapse, "scale": AutoScale(pulses=jnp.asarray(between)), "ceiling": 1e9}
     rule = {
         "sgd": lambda: PulsedSGD(synapse=synapse, **common),
         "mixed": lambda: MixedPrecision(synapse=synapse, most_pulses=SLOTS, **common),

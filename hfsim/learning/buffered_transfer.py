@@ -6,18 +6,20 @@ What is read of the fast array is collected, and the slow array gets pulses only
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
 reads averages out before a coarse device of C has to move. How well it does depends on r: v is noisy by a few steps of
-A, whatever the gradient, so that C walks at random under a large r. Hence
+A, whatever the gradient, so that C walks at random, in a sample by r dw_A/sqrt(T) steps times that noise, T being the
+samples between two reads of a row. Hence
 
-    r = min(lr/(dw_C dw_A s), ceiling/dw_A s_0/s)
+    r = min(lr/(dw_C dw_A s), ceiling sqrt(T)/dw_A s_0/s)
 
-s is large for small gradients, and s_0 its least value so far: the largest gradients move C by at most `ceiling` pulses
-for each step that is read of A, smaller ones by less in proportion. A learning rate beyond what the devices can follow
-does what the largest that they can follow would do.
+s is large for small gradients, and s_0 its least value so far: the walk is at most what `ceiling` says while gradients
+are largest, and less in proportion when they are smaller. A learning rate beyond what the devices can follow does what
+the largest that they can follow would do.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
 
 import abc
+import math
 from dataclasses import KW_ONLY
 from typing import Any, NamedTuple
 
@@ -42,8 +44,8 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     ceiling: Float[Array, ""] = parameter(
         unit="1",
         bounds=(0.0, 1e9),
-        doc="most pulses of the slow array for each dw_min that is read of the fast one, at the largest gradients",
-        default=0.01,
+        doc="random walk of the slow array in a sample, in its steps for each step of noise of the fast one, at most",
+        default=0.004,
     )
 
     @abc.abstractmethod
@@ -54,9 +56,9 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
-    def transfer_rates(self, strengths, weakest):
-        most = self.ceiling / self.fast.granularity * weakest / jnp.maximum(strengths, TINY)
-        return jnp.minimum(super().transfer_rates(strengths, weakest), most)
+    def transfer_rates(self, strengths, weakest, interval):
+        most = self.ceiling * math.sqrt(interval) / self.fast.granularity * weakest / jnp.maximum(strengths, TINY)
+        return jnp.minimum(super().transfer_rates(strengths, weakest, interval), most)
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

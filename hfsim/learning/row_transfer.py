@@ -112,13 +112,14 @@ class AbstractRowTransfer(AbstractPulsedRule):
         return chopper
 
     def transfer_rates(
-        self, strengths: Float[Array, " samples"], weakest: Float[Array, " samples"]
+        self, strengths: Float[Array, " samples"], weakest: Float[Array, " samples"], interval: int
     ) -> Float[Array, " samples"]:
         """r: pulses of C for a weight of 1 that is read of A.
 
         Args:
             strengths: of the trains of each sample.
             weakest: the least so far, which is that of the largest gradients.
+            interval: samples from one read of a row to the next.
         """
         granularity = self.slow.granularity * self.fast.granularity
         return self.learning_rate / (granularity * jnp.maximum(strengths, TINY))
@@ -154,7 +155,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
             carry=array.chopper,
         )
         weakest = jnp.minimum(array.weakest, jax.lax.cummin(strengths)).astype(array.weakest.dtype)
-        rates = rate * self.transfer_rates(strengths, weakest)
+        rates = rate * self.transfer_rates(strengths, weakest, interval)
 
         def transfer(carry, inputs):
             read, own, number = inputs

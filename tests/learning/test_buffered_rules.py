@@ -92,7 +92,8 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
     A, C, H = (np.zeros((INPUTS, OUTPUTS)) for _ in range(3))
     mean, reference = np.zeros((INPUTS, OUTPUTS)), np.zeros((INPUTS, OUTPUTS))
     chop, reads, turns = np.ones(INPUTS), np.zeros(INPUTS, int), np.zeros(INPUTS, int)
-    r = rate * min(float(rule.learning_rate) / (DW_A * DW_C * strength), float(rule.ceiling) / DW_A)
+    interval = rule.transfer_every * INPUTS
+    r = rate * min(float(rule.learning_rate) / (DW_A * DW_C * strength), float(rule.ceiling) * np.sqrt(interval) / DW_A)
     read = 0
     for b in range(x.shape[0]):
         n = counts_by_hand(chop * x[b], delta[b], strength)
@@ -201,13 +202,13 @@ def test_the_rate_of_a_schedule_multiplies_the_learning_rate():
 
 
 def test_no_learning_rate_sends_more_than_the_ceiling():
-    # 1/8 of a pulse for each step that is read, as a schedule says half of it
+    # a schedule's factor multiplies the ceiling too
     given, ends = factors(), []
     for rate in (2.0**-6, 1.0, 2.0**10):
         rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=0.125)
         state, weights = learned(rule, started(rule, zeros()), given, jnp.float32(0.5))
         ends.append((weights[-1], state.arrays[0].memory.held))
-        assert rate / (DW_C * 8.0) > 0.125
+        assert rate / (DW_C * 8.0) > 0.125 * np.sqrt(2 * INPUTS)
     _, C, H, _ = by_hand("v2", rule, given, 8.0, rate=0.5)
     for weights, held in ends:
         np.testing.assert_array_equal(weights, C)
@@ -219,8 +220,8 @@ def test_the_ceiling_falls_with_the_gradients():
     # the smaller the gradients, the stronger the trains; the third sample's are the largest so far
     rule = made("v2", LASTING, 8.0, learning_rate=1e3, ceiling=0.125)
     strengths = jnp.asarray([8.0, 16.0, 4.0, 8.0])
-    rates = rule.transfer_rates(strengths, jax.lax.cummin(strengths))
-    np.testing.assert_allclose(rates, 0.125 / DW_A * np.asarray([1.0, 0.5, 1.0, 0.5]), rtol=1e-6)
+    rates = rule.transfer_rates(strengths, jax.lax.cummin(strengths), 16)
+    np.testing.assert_allclose(rates, 4 * 0.125 / DW_A * np.asarray([1.0, 0.5, 1.0, 0.5]), rtol=1e-6)
     rule = made("v2", LASTING, 8.0, scale=AutoScale(pulses=4.0))
     state, _ = learned(rule, started(rule, zeros()), factors())
     assert 0 < float(state.arrays[0].weakest) < np.inf

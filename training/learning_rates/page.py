@@ -18,8 +18,8 @@ def page(results: list[dict]) -> str:
         f"The network of mnist-mlp on {settings['dataset']}, {value['epochs']} epochs, learning rates times "
         f"{settings['decay']:g} after each; biases learn at {settings['digital_rate']:g}; products "
         f"{'pass converters and read noise' if settings['products'] == 'analog' else 'are exact'}. The ceiling of "
-        f"{settings['ceiling']:g} pulses for each step that is read bounds what the largest gradients may do "
-        "(docs/models/learning_rules.md).",
+        f"{settings['ceiling']:g} bounds the random walk of the slow array "
+        "([learning rules](../models/learning_rules.md)).",
         "",
         "![Accuracy over learning rates](../figures/learning_rates.png)",
         "",

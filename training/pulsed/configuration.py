@@ -22,8 +22,9 @@ class PulsedConfiguration(Configuration):
     """Reads of a row between two turns of AGAD's chopper."""
     chopper: float = 0.1
     """Probability that c-TTv2's chopper turns after a read."""
-    ceiling: float = 0.01
-    """Most pulses of the slow array for each step that is read of the fast one: however large the learning rate."""
+    ceiling: float = 0.004
+    """How far the slow array may walk at random in a sample, in its steps for each step of noise of the fast one,
+    however large the learning rate."""
     products: Literal["analog", "exact"] = "analog"
     """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
 
@@ -59,7 +60,7 @@ class ImagesConfiguration(PulsedConfiguration):
     """Images of one gradient step."""
     fill: tuple[float, ...] = ()
     """Weight that the largest initial weight of a layer becomes in the devices' window, of the layers from the first
-    on; the last number is that of all further layers. Default 0.1 0.07 0.03, and 0.15 for the digits. Chosen on the
+    on; the last number is that of all further layers. Default 0.15 0.07 0.035, and 0.15 for the digits. Chosen on the
     validation part: late layers grow more, and a window that is too narrow holds them back."""
     images: int = 0
     """Images of an epoch, in place of all."""

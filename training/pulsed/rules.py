@@ -25,8 +25,8 @@ class TransferSettings(NamedTuple):
     """Of AGAD's chopper."""
     chopper: float = 0.1
     """Probability of c-TTv2's chopper."""
-    ceiling: float = 0.01
-    """Most pulses of the slow array for each step that is read of the fast one."""
+    ceiling: float = 0.004
+    """Of the random walk of the slow array, in its steps for each step of noise of the fast one and sample."""
 
 
 def cmo_synapse() -> PulsedSynapse:
