@@ -19,9 +19,11 @@ class LearningRates(ImagesConfiguration):
 
     epochs: int = 6
     """Passes over the training images, of every network."""
+    decay: float = 0.7
+    """Factor on the learning rate after each epoch."""
     rule: Literal["agad", "cttv2", "ttv2"] = "agad"
     """Which rule."""
-    rates: tuple[float, ...] = (0.2, 0.6, 2.0, 6.0, 20.0)
+    rates: tuple[float, ...] = (0.5, 1.5, 5.0, 15.0, 50.0)
     """Learning rates, of the mean loss of a batch, in units of the float matrix."""
     digital_rate: float = 0.5
     """Learning rate of the biases."""
