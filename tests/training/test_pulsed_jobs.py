@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from training import publish
 from training.__main__ import main
 from training.ablation.cases import SWEEPS, card_device, case, device
 from training.learning_rates.job import robustness
@@ -35,6 +36,30 @@ def test_a_run_tests_every_rule_and_ages_it(whole):
     assert value["agad_fast_pulses_per_device"] > 0.1
     report = (whole / "report.html").read_text()
     assert "AGAD" in report and (whole / "mnist_mlp_curves.png").stat().st_size > 5000
+
+
+@pytest.fixture
+def docs(tmp_path, monkeypatch):
+    """Where runs are published to."""
+    monkeypatch.setattr(publish, "DOCS", tmp_path)
+    for folder in ("results", "figures"):
+        (tmp_path / folder).mkdir()
+    return tmp_path
+
+
+def published(run, docs):
+    """The page of a run, and the pictures that came along."""
+    assert publish.main([str(run), "--machine", "a laptop", "--date", "2026-11-22"]) == 0
+    return next((docs / "results").glob("*.md")).read_text(), {path.name for path in (docs / "figures").iterdir()}
+
+
+def test_a_run_is_published_with_its_verdict(whole, docs):
+    page, pictures = published(whole, docs)
+    value = values(whole)
+    below = 100 * (value["float_test_accuracy"] - value["agad_test_accuracy"])
+    assert f"AGAD ends {below:.1f} points below floating point (bar: 1.5, missed)" in page  # after 20 batches
+    assert f"| AGAD | {value['agad_test_accuracy']:.2%} |" in page and "hidden layers 100 of" in page
+    assert "a laptop" in page and pictures == {"mnist_mlp_curves.png", "mnist_mlp_ageing.png"}
 
 
 def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):
@@ -87,7 +112,7 @@ def test_a_case_changes_one_property(sweep):
     )
 
 
-def test_ablation_trains_every_device_and_seed_at_once(tmp_path):
+def test_ablation_trains_every_device_and_seed_at_once(tmp_path, docs):
     path = tmp_path / "ablation"
     options = ["--epochs", "1", "--seeds", "2", "--rules", "sgd", "--sweeps", "reference", "--images", "50"]
     assert main(["ablation", *options, "--quiet", "--run-dir", str(path)]) == 0
@@ -96,9 +121,11 @@ def test_ablation_trains_every_device_and_seed_at_once(tmp_path):
     assert found.shape == (len(SWEEPS["reference"][1]), 2)
     assert np.all((found >= 0) & (found <= 1)) and np.unique(found).size > 1
     np.testing.assert_allclose(found.mean(axis=1), value["sgd_reference_test_accuracy"])
+    page, pictures = published(path, docs)
+    assert f"| pulsed SGD | {found[0].mean():.1%} |" in page and pictures == {"ablation.png"}
 
 
-def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path):
+def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path, docs):
     path = tmp_path / "rates"
     options = ["--dataset", "digits", "--images", "100", "--batch", "10", "--epochs", "1", "--rates", "100", "1000"]
     options += ["--rule", "ttv2"]  # AGAD spends so few images on its first period
@@ -107,6 +134,9 @@ def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path):
     below, above = value["ceiling_validation_by_epoch"]
     assert below == above and len(below) == 1
     assert value["none_validation_by_epoch"][0] != below
+    page, pictures = published(path, docs)
+    assert f"| with the ceiling | {value['ceiling_test_accuracy'][0]:.2%} |" in page
+    assert pictures == {"learning_rates.png"} and "Within 1 point of the best" in page
     report = (path / "report.html").read_text()
     assert "Within 1 point of the best" in report and (path / "learning_rates.png").stat().st_size > 5000
 

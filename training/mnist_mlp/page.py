@@ -5,7 +5,7 @@ from training.publish import footer, markdown
 from training.pulsed.images import HIDDEN
 from training.pulsed.names import FLOAT, LABELS
 
-FIGURES = ("curves", "ageing")
+FIGURES = ("mnist_mlp_curves", "mnist_mlp_ageing")
 BAR = 1.5
 """Points below floating point that AGAD was to stay within."""
 
