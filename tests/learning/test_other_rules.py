@@ -15,14 +15,7 @@ import hfsim
 from hfsim.circuits.converters import ADC, DAC
 from hfsim.crossbar.encoding import SingleEnded
 from hfsim.crossbar.kernel import Kernel
-from hfsim.devices.pulsed import (
-    AdditiveNoise,
-    ConstantStep,
-    PiecewiseStep,
-    SoftBounds,
-    StepTable,
-    WeightDecay,
-)
+from hfsim.devices.pulsed import AdditiveNoise, ConstantStep, PiecewiseStep, SoftBounds, StepTable, WeightDecay
 from hfsim.devices.retention import CMORetention
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
