@@ -32,9 +32,13 @@ def key():
     return jax.random.key(0)
 
 
+def _quick(item):
+    return item.get_closest_marker("optimised") is None
+
+
 def pytest_collection_modifyitems(items):
     """Probe the installation first: wrong products would fail everything else without saying why."""
-    items.sort(key=lambda item: item.path.name != "test_installation.py")
+    items.sort(key=lambda item: (item.path.name != "test_installation.py", _quick(item)))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -43,12 +47,10 @@ def pytest_runtest_protocol(item):
 
     The numbers are the same but for rounding. Tests marked `optimised` run the programs that users run.
     """
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", item.get_closest_marker("optimised") is None)
-    try:
-        return (yield)
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
+    if jax.config.read("jax_disable_most_optimizations") != _quick(item):
+        jax.clear_caches()  # a program is kept as it was compiled
+        jax.config.update("jax_disable_most_optimizations", _quick(item))
+    return (yield)
 
 
 def pytest_collection_finish():

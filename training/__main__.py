@@ -57,7 +57,8 @@ def main(arguments: list[str]) -> int:
 
 def _help() -> str:
     lines = ["usage: python -m training [JOB] [OPTIONS]", "", "jobs:"]
-    lines += [f"  {name:<11}{what}" for name, (_, what) in JOBS.items()]
+    width = max(map(len, JOBS)) + 2
+    lines += [f"  {name:<{width}}{what}" for name, (_, what) in JOBS.items()]
     return "\n".join([*lines, "", "`python -m training JOB --help` explains the options of a job."])
 
 

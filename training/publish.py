@@ -41,7 +41,7 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
     """Write json, page and figures of finished runs of one job.
 
     Raises:
-        InputError: a run without results, or runs of several jobs.
+        InputError: a run without results or a figure, runs of several jobs, or more runs than a page shows.
     """
     missing = [run for run in runs if not (run / "metrics.json").is_file()]
     if missing:
@@ -51,11 +51,26 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
     if len(jobs) > 1:
         raise InputError("runs", "be of one job", ", ".join(jobs))
     job = importlib.import_module(JOBS[jobs[0]][0].rpartition(".")[0] + ".page")
+    absent = [str(runs[0] / f"{name}.png") for name in job.FIGURES if not (runs[0] / f"{name}.png").is_file()]
+    if absent:
+        raise InputError("runs", "hold all figures of the page", f"without {absent[0]}", "run with all that it shows")
     kept = [{**result, "machine": machine, "date": date} for result in results]
+    page = job.page(kept).encode()
     write_json(DOCS / "results" / f"{jobs[0]}.json", kept)
-    write_bytes(DOCS / "results" / f"{jobs[0]}.md", job.page(kept).encode())
+    write_bytes(DOCS / "results" / f"{jobs[0]}.md", page)
     for name in job.FIGURES:
         shutil.copyfile(runs[0] / f"{name}.png", DOCS / "figures" / f"{name}.png")
+
+
+def only(results: list[dict]) -> dict:
+    """The result of a page that shows one run.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(results) > 1:
+        raise InputError("runs", "be one: this job's page shows one", len(results))
+    return results[0]
 
 
 def footer(results: list[dict]) -> list[str]:

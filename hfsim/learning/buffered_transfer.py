@@ -6,14 +6,14 @@ What is read of the fast array is collected, and the slow array gets pulses only
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
 reads averages out before a coarse device of C has to move. How well it does depends on r: v is noisy by a few steps of
-A, whatever the gradient, so that C walks at random, in a sample by r dw_A/sqrt(T) steps times that noise, T being the
-samples between two reads of a row. Hence
+A, whatever the gradient, so that C walks at random, in a sample by r dw_A dw_C/sqrt(T) for each step of that noise, T
+being the samples between two reads of a row. Hence
 
-    r = min(lr/(dw_C dw_A s), ceiling sqrt(T)/dw_A s_0/s)
+    r = min(lr, ceiling sqrt(T) s_0)/(dw_C dw_A s)
 
-s is large for small gradients, and s_0 its least value so far: the walk is at most what `ceiling` says while gradients
-are largest, and less in proportion when they are smaller. A learning rate beyond what the devices can follow does what
-the largest that they can follow would do.
+s is large for small gradients, and s_0 its least value so far: the walk is about `ceiling` while gradients are largest,
+and less in proportion when they are smaller. A learning rate beyond what the devices can follow does what the largest
+that they can follow would do.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hfsim.learning.row_transfer import TINY, AbstractRowTransfer, Read
+from hfsim.learning.row_transfer import AbstractRowTransfer, Read
 from hfsim.parameters import parameter
 
 
@@ -44,8 +44,8 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     ceiling: Float[Array, ""] = parameter(
         unit="1",
         bounds=(0.0, 1e9),
-        doc="random walk of the slow array in a sample, in its steps for each step of noise of the fast one, at most",
-        default=0.004,
+        doc="random walk of the slow array in a sample, in weight for each step of noise of the fast one, at most",
+        default=4e-4,
     )
 
     @abc.abstractmethod
@@ -56,9 +56,8 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
-    def transfer_rates(self, strengths, weakest, interval):
-        most = self.ceiling * math.sqrt(interval) / self.fast.granularity * weakest / jnp.maximum(strengths, TINY)
-        return jnp.minimum(super().transfer_rates(strengths, weakest, interval), most)
+    def rate_now(self, strengths, interval):
+        return jnp.minimum(self.learning_rate, self.ceiling * math.sqrt(interval) * strengths.least)
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

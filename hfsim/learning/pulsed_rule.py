@@ -97,7 +97,7 @@ class AbstractPulsedRule(PhysicalModel):
             state: the arrays.
             params: the weights that the network now has.
             factors: `Factors` for each leaf, in a tree or a sequence of the same order.
-            rate: factor on the learning rate, of a schedule.
+            rate: factor on the learning rate, of a schedule; on the rate after a rule's ceiling, where it has one.
             extra: arguments of other transformations in a chain; not used.
 
         Returns:
@@ -110,7 +110,7 @@ class AbstractPulsedRule(PhysicalModel):
             raise InputError("params", "be given", "None", "call update(updates, state, params, factors=...)")
         if factors is None:
             raise InputError("factors", "be given: pulses come from x and delta", "None", "differentiate the taps")
-        leaves, now = jax.tree.leaves(params), jnp.asarray(rate, jnp.float32)
+        leaves, now = jax.tree.leaves(params), jnp.asarray(rate, jnp.result_type(self.learning_rate))
         arrays, samples = [], []
         for index, (array, leaf, pair, first) in enumerate(
             zip(state.arrays, leaves, factors_of(factors, leaves), state.samples, strict=True)

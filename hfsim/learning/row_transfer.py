@@ -32,15 +32,14 @@ from hfsim.learning.pulsed_rule import AbstractPulsedRule
 from hfsim.learning.pulsed_sgd import start_array
 from hfsim.learning.pulsed_update import PulsedArray, make_trains, pulsed_update
 from hfsim.learning.rows import RowRead, pulsed_row, row_of
-from hfsim.learning.scaling import AbstractScale, AutoScale
+from hfsim.learning.scaling import AbstractScale, AutoScale, Strengths
 from hfsim.learning.synapse import AbstractSynapse
 
-TINY = 1e-20
+_TINY = 1e-20
 
 
 class TransferArrays(NamedTuple):
-    """The arrays of a matrix: A, C, the choppers, what is remembered of reads, what the scale remembers, and the least
-    strength of any sample so far.
+    """The arrays of a matrix: A, C, the choppers, what is remembered of reads, what the scale remembers.
 
     `chopper` has one entry for each row, `memory` one for each device.
     """
@@ -50,7 +49,6 @@ class TransferArrays(NamedTuple):
     chopper: Any
     memory: Any
     scale: Float[Array, " n"]
-    weakest: Float[Array, ""]
 
 
 class Read(NamedTuple):
@@ -111,18 +109,9 @@ class AbstractRowTransfer(AbstractPulsedRule):
         """The chopper of one row after a read."""
         return chopper
 
-    def transfer_rates(
-        self, strengths: Float[Array, " samples"], weakest: Float[Array, " samples"], interval: int
-    ) -> Float[Array, " samples"]:
-        """r: pulses of C for a weight of 1 that is read of A.
-
-        Args:
-            strengths: of the trains of each sample.
-            weakest: the least so far, which is that of the largest gradients.
-            interval: samples from one read of a row to the next.
-        """
-        granularity = self.slow.granularity * self.fast.granularity
-        return self.learning_rate / (granularity * jnp.maximum(strengths, TINY))
+    def rate_now(self, strengths: Strengths, interval: int) -> Float[Array, " samples"]:
+        """The learning rate of each sample; `interval` samples from one read of a row to the next."""
+        return jnp.broadcast_to(self.learning_rate, strengths.now.shape)
 
     def start(self, w, key):
         fast = start_array(self.fast, jnp.zeros_like(w), stream(key, "fast"))
@@ -133,14 +122,13 @@ class AbstractRowTransfer(AbstractPulsedRule):
             self.start_chopper(w.shape[0]),
             self.start_memory(w.shape),
             self.scale.start(),
-            jnp.asarray(jnp.inf, w.dtype),
         )
 
     def learn(self, array, factors, rate, key, first):
         fast_key = stream(key, "fast")
         interval = self.transfer_every * factors.x.shape[-1]
         scale, strengths = self.scale.strengths(array.scale, factors, self.fast.granularity, interval)
-        trains = make_trains(self.train, factors, strengths, fast_key, first)
+        trains = make_trains(self.train, factors, strengths.now, fast_key, first)
 
         # what C does has no effect on A: all reads first, then all transfers
         fast, chopper, reads = pulsed_update(
@@ -154,8 +142,8 @@ class AbstractRowTransfer(AbstractPulsedRule):
             between=lambda fast, chopper, number: self._read(fast, chopper, key, number),
             carry=array.chopper,
         )
-        weakest = jnp.minimum(array.weakest, jax.lax.cummin(strengths)).astype(array.weakest.dtype)
-        rates = rate * self.transfer_rates(strengths, weakest, interval)
+        granularity = self.slow.granularity * self.fast.granularity
+        rates = rate * self.rate_now(strengths, interval) / (granularity * jnp.maximum(strengths.now, _TINY))
 
         def transfer(carry, inputs):
             read, own, number = inputs
@@ -163,7 +151,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
 
         begun = (PulsedArray(self.slow.awake(array.slow.devices), array.slow.pulses), array.memory)
         (slow, memory), _ = jax.lax.scan(transfer, begun, (reads, rates, trains.number))
-        return TransferArrays(fast, slow, chopper, memory, scale, weakest[-1])
+        return TransferArrays(fast, slow, chopper, memory, scale)
 
     def weight(self, array):
         return self.slow.weight(array.slow.devices)

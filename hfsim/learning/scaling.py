@@ -7,9 +7,12 @@ T is the number of samples between two reads of a row, <> the mean over lines an
 sample by sample, so that the split of a batch does not matter. With `AutoScale` neither the size of the gradients nor
 the granularity of the devices needs to be known beforehand. A device of few states forgets after as many pulses: n near
 its states per window makes its memory as long as the wait for a read; more would be forgotten before it is read.
+
+The least s so far is that of the largest gradients so far; it counts once half of `memory` samples are averaged.
 """
 
 import abc
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +22,13 @@ from hfsim.learning.factors import Factors
 from hfsim.parameters import PhysicalModel, parameter
 
 _TINY = 1e-20
+
+
+class Strengths(NamedTuple):
+    """Of each sample's trains: s, and the least s so far."""
+
+    now: Float[Array, " samples"]
+    least: Float[Array, " samples"]
 
 
 class AbstractScale(PhysicalModel):
@@ -31,8 +41,8 @@ class AbstractScale(PhysicalModel):
     @abc.abstractmethod
     def strengths(
         self, memory: Float[Array, " n"], factors: Factors, granularity, interval: int
-    ) -> tuple[Float[Array, " n"], Float[Array, " samples"]]:
-        """What is remembered after a batch, and the strength of each of its samples.
+    ) -> tuple[Float[Array, " n"], Strengths]:
+        """What is remembered after a batch, and the strengths of its samples.
 
         Args:
             memory: what is remembered.
@@ -51,7 +61,8 @@ class FixedScale(AbstractScale):
         return jnp.zeros((0,))
 
     def strengths(self, memory, factors, granularity, interval):
-        return memory, jnp.broadcast_to(self.rate / granularity, factors.x.shape[:1])
+        s = jnp.broadcast_to(self.rate / granularity, factors.x.shape[:1])
+        return memory, Strengths(s, s)
 
 
 class AutoScale(AbstractScale):
@@ -65,14 +76,17 @@ class AutoScale(AbstractScale):
     )
 
     def start(self):
-        return jnp.zeros((3,))  # sums of weights, of mean |x| and of mean |delta|
+        return jnp.zeros((4,)).at[3].set(jnp.inf)  # sums of weights, of mean |x| and of mean |delta|; the least s
 
     def strengths(self, memory, factors, granularity, interval):
         size = (jnp.mean(jnp.abs(side), axis=-1) for side in factors)
         seen = jnp.stack([jnp.ones(factors.x.shape[:1]), *size], axis=-1).astype(memory.dtype)
 
-        def sample(total, new):
-            total = total * (1 - 1 / self.memory) + new
-            return total, self.pulses / interval * total[0] ** 2 / jnp.maximum(total[1] * total[2], _TINY)
+        def sample(memory, new):
+            total = memory[:3] * (1 - 1 / self.memory) + new
+            s = self.pulses / interval * total[0] ** 2 / jnp.maximum(total[1] * total[2], _TINY)
+            # not of the first few samples, one of which may be far from the mean
+            least = jnp.where(total[0] < self.memory / 2, memory[3], jnp.minimum(memory[3], s))
+            return jnp.append(total, least).astype(memory.dtype), Strengths(s, jnp.minimum(least, s))
 
         return jax.lax.scan(sample, memory, seen)

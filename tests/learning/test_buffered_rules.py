@@ -93,7 +93,8 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
     mean, reference = np.zeros((INPUTS, OUTPUTS)), np.zeros((INPUTS, OUTPUTS))
     chop, reads, turns = np.ones(INPUTS), np.zeros(INPUTS, int), np.zeros(INPUTS, int)
     interval = rule.transfer_every * INPUTS
-    r = rate * min(float(rule.learning_rate) / (DW_A * DW_C * strength), float(rule.ceiling) * np.sqrt(interval) / DW_A)
+    lr = min(float(rule.learning_rate), float(rule.ceiling) * np.sqrt(interval) * strength)
+    r = rate * lr / (DW_A * DW_C * strength)
     read = 0
     for b in range(x.shape[0]):
         n = counts_by_hand(chop * x[b], delta[b], strength)
@@ -201,14 +202,14 @@ def test_the_rate_of_a_schedule_multiplies_the_learning_rate():
     np.testing.assert_array_equal(scheduled, learned(two, started(two, zeros()), given)[1])
 
 
-def test_no_learning_rate_sends_more_than_the_ceiling():
+def test_no_learning_rate_does_more_than_the_ceiling():
     # a schedule's factor multiplies the ceiling too
     given, ends = factors(), []
     for rate in (2.0**-6, 1.0, 2.0**10):
-        rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=0.125)
+        rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=2.0**-13)
         state, weights = learned(rule, started(rule, zeros()), given, jnp.float32(0.5))
         ends.append((weights[-1], state.arrays[0].memory.held))
-        assert rate / (DW_C * 8.0) > 0.125 * np.sqrt(2 * INPUTS)
+        assert rate > 2.0**-13 * np.sqrt(2 * INPUTS) * 8.0
     _, C, H, _ = by_hand("v2", rule, given, 8.0, rate=0.5)
     for weights, held in ends:
         np.testing.assert_array_equal(weights, C)
@@ -217,14 +218,31 @@ def test_no_learning_rate_sends_more_than_the_ceiling():
 
 
 def test_the_ceiling_falls_with_the_gradients():
-    # the smaller the gradients, the stronger the trains; the third sample's are the largest so far
-    rule = made("v2", LASTING, 8.0, learning_rate=1e3, ceiling=0.125)
-    strengths = jnp.asarray([8.0, 16.0, 4.0, 8.0])
-    rates = rule.transfer_rates(strengths, jax.lax.cummin(strengths), 16)
-    np.testing.assert_allclose(rates, 4 * 0.125 / DW_A * np.asarray([1.0, 0.5, 1.0, 0.5]), rtol=1e-6)
-    rule = made("v2", LASTING, 8.0, scale=AutoScale(pulses=4.0))
-    state, _ = learned(rule, started(rule, zeros()), factors())
-    assert 0 < float(state.arrays[0].weakest) < np.inf
+    # gradients that double, then shrink: what the buffer gets is compared with the scale's own strengths, read by read
+    size = np.concatenate([np.full(60, 0.5), np.full(60, 1.0), np.full(60, 0.25)]).astype(np.float32)
+    given = factors(180)
+    given = Factors(given.x, given.delta * size[:, None])
+    scale, ceiling = AutoScale(pulses=4.0, memory=20.0), 1e-3
+    rule = made("v2", LASTING, 8.0, scale=scale, ceiling=ceiling, learning_rate=1e3, transfer_every=1, most_pulses=1)
+    strengths = scale.strengths(scale.start(), given, DW_A, INPUTS)[1]
+    now, least = (np.asarray(side, np.float64) for side in strengths)
+    assert np.all(now[:13] == least[:13])  # too few samples to know
+    np.testing.assert_allclose(least[20:], np.minimum.accumulate(now[13:])[7:], rtol=1e-6)
+    np.testing.assert_allclose(rule.rate_now(strengths, INPUTS), ceiling * np.sqrt(INPUTS) * least, rtol=1e-6)
+    assert least[-1] / now[-1] == pytest.approx(0.25, rel=0.3)
+
+    # one read of a row after another: H + C/dw_C grows by r v, with r of the sample after which it is read
+    held = np.zeros((INPUTS, OUTPUTS))
+    state, params = started(rule, zeros()), (zeros(),)
+    step = jax.jit(lambda s, f: rule.update(None, s, params, factors=[f])[1])
+    for number in range(180):
+        state = step(state, jax.tree.map(lambda f, i=number: f[i : i + 1], given))
+        row, array = number % INPUTS, state.arrays[0]
+        v = np.asarray(LASTING.weight(array.fast.devices), np.float64)[row]
+        held[row] += ceiling * np.sqrt(INPUTS) * least[number] / (DW_A * DW_C * now[number]) * v
+    found = np.asarray(array.memory.held) + np.asarray(array.slow.devices.device.w) / DW_C
+    np.testing.assert_allclose(found, held, rtol=1e-4, atol=1e-3)
+    assert np.abs(held).max() > 3
 
 
 # ------------------------------------------------------------------------------ what a wrong reference does

@@ -1,4 +1,4 @@
-"""`mnist-mlp` and `ablation` on the digits: as a user runs them, resumed to the bit, refused in one line."""
+"""The jobs of training by pulses on images, small: as a user runs them, resumed to the bit, refused in one line."""
 
 import json
 
@@ -77,7 +77,9 @@ def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):
         ("mnist-mlp", ["--batch", "0"], "--batch"),
         ("mnist-mlp", ["--images", "5"], "--images"),
         ("mnist-mlp", ["--decay", "2"], "--decay"),
-        ("mnist-mlp", ["--fill", "0.1", "0"], "--fill"),
+        ("mnist-mlp", ["--fill", "0.1", "0.1", "0"], "--fill"),
+        ("mnist-mlp", ["--fill", "0.1", "0.1"], "3 layers"),
+        ("mnist-mlp", ["--dataset", "digits", "--batch", "2000"], "--batch"),
         ("mnist-mlp", ["--ceiling", "-1"], "--ceiling"),
         ("mnist-mlp", ["--dataset", "mnist", "--data", "/nowhere"], "--data"),
         ("learning-rates", ["--rates", "1", "1"], "--rates"),
@@ -125,7 +127,7 @@ def test_ablation_trains_every_device_and_seed_at_once(tmp_path, docs):
     assert f"| pulsed SGD | {found[0].mean():.1%} |" in page and pictures == {"ablation.png"}
 
 
-def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path, docs):
+def test_learning_rates_beyond_the_ceiling_are_one(tmp_path, docs):
     path = tmp_path / "rates"
     options = ["--dataset", "digits", "--images", "100", "--batch", "10", "--epochs", "1", "--rates", "100", "1000"]
     options += ["--rule", "ttv2"]  # AGAD spends so few images on its first period
@@ -133,20 +135,43 @@ def test_no_learning_rate_is_too_large_under_the_ceiling(tmp_path, docs):
     value = values(path)
     below, above = value["ceiling_validation_by_epoch"]
     assert below == above and len(below) == 1
-    assert value["none_validation_by_epoch"][0] != below
+    assert value["no_ceiling_validation_by_epoch"][0] != below
     page, pictures = published(path, docs)
     assert f"| with the ceiling | {value['ceiling_test_accuracy'][0]:.2%} |" in page
-    assert pictures == {"learning_rates.png"} and "Within 1 point of the best" in page
+    assert pictures == {"learning_rates.png"} and "Within 1 point of its own best" in page
     report = (path / "report.html").read_text()
-    assert "Within 1 point of the best" in report and (path / "learning_rates.png").stat().st_size > 5000
+    assert "Within 1 point of its own best" in report and (path / "learning_rates.png").stat().st_size > 5000
+
+
+def test_a_run_of_learning_rates_is_resumed_to_the_bit(tmp_path):
+    small = ["learning-rates", "--dataset", "digits", "--images", "50", "--batch", "10", "--rates", "1"]
+    small += ["--rule", "ttv2", "--quiet"]
+    runs = tmp_path / "whole", tmp_path / "part"
+    assert main([*small, "--epochs", "2", "--run-dir", str(runs[0])]) == 0
+    assert main([*small, "--epochs", "2", "--minutes", "0", "--run-dir", str(runs[1])]) == 0
+    stopped = values(runs[1])
+    assert stopped["epochs"] == 1 and np.shape(stopped["ceiling_validation_by_epoch"]) == (1, 1)
+    assert main(["learning-rates", "--resume", "--minutes", "9", "--quiet", "--run-dir", str(runs[1])]) == 0
+    assert values(runs[1]) == values(runs[0])
+
+
+def test_several_runs_make_no_page(whole, docs, capsys):
+    arguments = [str(whole), str(whole), "--machine", "a laptop", "--date", "2026-11-22"]
+    assert publish.main(arguments) == 2 and "shows one" in capsys.readouterr().err
+    (whole / "mnist_mlp_ageing.png").rename(whole / "other.png")
+    try:
+        assert publish.main([arguments[0], *arguments[2:]]) == 2 and "mnist_mlp_ageing.png" in capsys.readouterr().err
+    finally:
+        (whole / "other.png").rename(whole / "mnist_mlp_ageing.png")
+    assert not any((docs / "results").iterdir())
 
 
 def test_robustness_counts_neighbours_within_a_point():
     value = {
         "rates": [0.1, 1.0, 10.0, 100.0],
         "ceiling_test_accuracy": [0.95, 0.96, 0.955, 0.951],
-        "none_test_accuracy": [0.94, 0.96, 0.951, 0.3],
+        "no_ceiling_test_accuracy": [0.94, 0.96, 0.951, 0.3],
     }
     assert robustness(value) == (
-        "Within 1 point of the best: with the ceiling over a factor of 1000, without over a factor of 10."
+        "Within 1 point of its own best: with the ceiling over a factor of 1000, without over a factor of 10."
     )

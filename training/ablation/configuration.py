@@ -4,15 +4,15 @@ import dataclasses
 from typing import ClassVar
 
 from hfsim.errors import InputError
-from training.job import Configuration
+from training.pulsed.configuration import PulsedConfiguration
 from training.pulsed.names import FLOAT, RULES
 
-PULSED = tuple(name for name in RULES if name != FLOAT)
+BY_PULSES = tuple(name for name in RULES if name != FLOAT)
 SWEEPS = ("asymmetry", "states", "noise", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
-class Ablation(Configuration):
+class Ablation(PulsedConfiguration):
     """Train a 64-100-10 network of sigmoids on the digits, on devices that differ from CMO/HfOx in one property.
 
     Asymmetry of the steps, states, noise of a step, error of the reference: one at a time, under AGAD, c-TTv2, TTv2,
@@ -26,7 +26,7 @@ class Ablation(Configuration):
     """Passes over the training images."""
     seeds: int = 3
     """Networks of each device, each with its own weights, order of images and draws; seeds SEED, SEED + 1, ...."""
-    rules: tuple[str, ...] = PULSED
+    rules: tuple[str, ...] = BY_PULSES
     """Which rules: agad, cttv2, ttv2, mixed, sgd."""
     sweeps: tuple[str, ...] = SWEEPS
     """Which properties: asymmetry, states, noise, reference."""
@@ -44,11 +44,11 @@ class Ablation(Configuration):
     def __post_init__(self):
         super().__post_init__()
         self._require_positive("epochs", "seeds", "batch")
-        for name, low, high in (("learning_rate", 0, 1e6), ("decay", 1e-6, 1), ("fill", 1e-3, 1), ("images", 0, 1e9)):
+        for name, low, high in (("learning_rate", 0, 1e6), ("fill", 1e-3, 1), ("images", 0, 1e9)):
             self._require_range(name, low, high)
         if 0 < self.images < self.batch:
             raise InputError("--images", f"be 0 or at least the batch of {self.batch}", self.images)
-        self._require_some("rules", PULSED)
+        self._require_some("rules", BY_PULSES)
         self._require_some("sweeps", SWEEPS)
 
     def job(self):

@@ -15,12 +15,12 @@ from training.ablation.figures import draw
 from training.data import Split, load_digits
 from training.job import Results, Table, metric
 from training.loop import sample_order
-from training.pulsed.images import unit
+from training.pulsed.images import batches, unit
 from training.pulsed.job import RulesJob
 from training.pulsed.learner import Learner
 from training.pulsed.names import LABELS
 from training.pulsed.networks import perceptron
-from training.pulsed.rules import make_rule
+from training.pulsed.rules import TransferSettings, make_rule
 
 SIZES = (64, 100, 10)
 
@@ -37,15 +37,15 @@ class AblationJob(RulesJob):
         self.names, self.cases = stacked(config.sweeps)
         self.seeds = jnp.arange(config.seed, config.seed + config.seeds, dtype=jnp.uint32)
         self.images, self.labels = unit(self.data.train), jnp.asarray(self.data.train.labels)
-        self.batches = min(config.images or len(self.labels), len(self.labels)) // config.batch
+        self.batches, self.settings = batches(config, self.data), TransferSettings(**config.transfer())
         self.trained = {name: self._start(name) for name in config.rules}
         self.curves: dict[str, list[Any]] = {name: [] for name in config.rules}
 
     def _learner(self, name: str, case: Case, seed) -> Learner:
         """One network on the devices of a case."""
         config, root = self.config, jax.random.key(seed)
-        network = perceptron(SIZES, name, (config.fill,), False, root)
-        rule = make_rule(name, PulsedSynapse(device=device(case)), config.learning_rate, root)
+        network = perceptron(SIZES, name, (config.fill,) * 2, False, root)
+        rule = make_rule(name, PulsedSynapse(device=device(case)), config.learning_rate, root, self.settings)
         return Learner(network, _loss, rule, learning_rate=config.learning_rate, key=root)
 
     def _over_all(self, function):

@@ -55,6 +55,8 @@ class CharLSTM(PulsedConfiguration):
     fill: float = 0.15
     """Weight that the largest initial weight of an array becomes in the devices' window. Chosen for AGAD on the
     validation part: at 0.4 learning is noisier, at 0.08 a step of a device is too coarse to begin with."""
+    products: Literal["analog", "exact"] = "analog"
+    """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
     validation: int = 20
     """Batches of the validation part that the curves are measured on; 0 takes all."""
     sample: int = 400

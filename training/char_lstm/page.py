@@ -1,7 +1,7 @@
 """The committed page of the character network."""
 
 from training.char_lstm.job import table
-from training.publish import footer, markdown
+from training.publish import footer, markdown, only
 from training.pulsed.names import LABELS
 
 FIGURES = ("char_lstm_curves", "char_lstm_ageing")
@@ -9,7 +9,7 @@ FIGURES = ("char_lstm_curves", "char_lstm_ageing")
 
 def page(results: list[dict]) -> str:
     """The page of one run."""
-    result = results[0]
+    result = only(results)
     value = {name: entry["value"] for name, entry in result["metrics"].items()}
     settings = result["configuration"]
     rules = tuple(settings["rules"])

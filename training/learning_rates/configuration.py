@@ -34,7 +34,7 @@ class LearningRates(ImagesConfiguration):
         super().__post_init__()
         self._require_range("digital_rate", 0, 1e6)
         if not self.rates or len(set(self.rates)) < len(self.rates) or not all(0 < r <= 1e6 for r in self.rates):
-            must = "be at least one number above 0, none twice"
+            must = "be at least one number above 0 and up to 1e6, none twice"
             raise InputError("--rates", must, " ".join(map(str, self.rates)))
 
     def job(self):

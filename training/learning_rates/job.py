@@ -1,4 +1,4 @@
-"""The job itself: an epoch of one network after another, then tests, curves and a table."""
+"""The job itself: an epoch of every network at a time, then tests, curves and a table."""
 
 from typing import Any
 
@@ -15,22 +15,19 @@ from training.pulsed.names import LABELS
 from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 NO_CEILING = 1e9
-WAYS = {"ceiling": "with the ceiling", "none": "without"}
+WAYS = {"ceiling": "with the ceiling", "no_ceiling": "without"}
 """With a ceiling of transfers, and without."""
 WITHIN = 0.01
 """Accuracy below the best that still counts as robust."""
 
 
 class LearningRatesJob(RulesJob):
-    """A step is an epoch of one network; the networks take turns."""
-
-    unit = "epochs of a network"
+    """A step is an epoch of every network, so that all have learned as long whenever it ends."""
 
     def __init__(self, config: LearningRates):
-        self.config, self.data = config, load_images(config)
-        rule = make_rule(
-            config.rule, cmo_synapse(), 1.0, jax.random.key(config.seed), TransferSettings(**config.transfer())
-        )
+        self.config, self.data, self.total = config, load_images(config), config.epochs
+        key, settings = jax.random.key(config.seed), TransferSettings(**config.transfer())
+        rule = make_rule(config.rule, cmo_synapse(), 1.0, key, settings)
         self.learner = ImageLearner(config.rule, rule, self.data, config, config.digital_rate)
         self.rules = {
             f"{way} {rate:g}": eqx.tree_at(
@@ -39,24 +36,21 @@ class LearningRatesJob(RulesJob):
             for way, ceiling in zip(WAYS, (config.ceiling, NO_CEILING), strict=True)
             for rate in config.rates
         }
-        self.total = config.epochs * len(self.rules)
-        self.trained = {name: self.learner.start() for name in self.rules}
+        self.trained = dict.fromkeys(self.rules, self.learner.start())
         self.curves: dict[str, list[Any]] = {name: [] for name in self.rules}
 
     def step(self) -> None:
-        epoch, place = divmod(self.steps, len(self.rules))
-        name = tuple(self.rules)[place]
-        rate = self.config.decay**epoch
-        self.trained[name], _ = self.learner.epoch(self.trained[name], epoch, rate, self.rules[name])
-        validated = self.learner.accuracy(self.trained[name], self.data.validation, test_key(self.learner, epoch))
-        self.curves[name].append(validated)
+        rate, key = self.config.decay**self.steps, test_key(self.learner, self.steps)
+        for name, rule in self.rules.items():
+            self.trained[name], _ = self.learner.epoch(self.trained[name], self.steps, rate, rule)
+            self.curves[name].append(self.learner.accuracy(self.trained[name], self.data.validation, key))
 
     def headline(self) -> str:
         """Validation accuracy now, of the best."""
-        return f"best {max(curve[-1] for curve in self.curves.values() if curve):.1%}"
+        return f"best {max(curve[-1] for curve in self.curves.values()):.1%}"
 
     def finish(self) -> Results:
-        metrics = {"rates": metric(list(self.config.rates), "1"), "epochs": metric(self.config.epochs, "1")}
+        metrics = {"rates": metric(list(self.config.rates), "1"), "epochs": metric(self.steps, "1")}
         last = test_key(self.learner, self.config.epochs)
         for way in WAYS:
             names = [f"{way} {rate:g}" for rate in self.config.rates]
@@ -82,7 +76,7 @@ def table(value: dict[str, Any]) -> Table:
 
 
 def robustness(value: dict[str, Any]) -> str:
-    """Over which factor of the learning rate accuracy stays within a point of the best, with the ceiling and without.
+    """Over which factor of the learning rate accuracy stays within a point of the way's own best.
 
     The widest range of neighbouring rates counts.
     """
@@ -95,4 +89,4 @@ def robustness(value: dict[str, Any]) -> str:
             run = [*run, rate] if accuracy >= least else []
             best = max(best, run[-1] / run[0] if run else 0.0)
         said.append(f"{label} over a factor of {best:g}")
-    return f"Within {100 * WITHIN:g} point of the best: {', '.join(said)}."
+    return f"Within {100 * WITHIN:g} point of its own best: {', '.join(said)}."

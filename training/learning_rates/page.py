@@ -1,7 +1,7 @@
 """The committed page of the comparison of learning rates."""
 
 from training.learning_rates.job import robustness, table
-from training.publish import footer, markdown
+from training.publish import footer, markdown, only
 from training.pulsed.names import LABELS
 
 FIGURES = ("learning_rates",)
@@ -9,7 +9,7 @@ FIGURES = ("learning_rates",)
 
 def page(results: list[dict]) -> str:
     """The page of one run."""
-    result = results[0]
+    result = only(results)
     value = {name: entry["value"] for name, entry in result["metrics"].items()}
     settings = result["configuration"]
     lines = [

@@ -48,9 +48,7 @@ class MnistMLPJob(RulesJob):
         return ", ".join(f"{name} {curve[-1][0]:.1%}" for name, curve in self.curves.items() if curve)
 
     def finish(self) -> Results:
-        metrics = {
-            "epochs": metric({name: len(curve) for name, curve in self.curves.items()}[self.config.rules[0]], "1")
-        }
+        metrics = {"epochs": metric(len(self.curves[self.config.rules[0]]), "1")}
         for name, learner in self.learners.items():
             curve = self.curves[name]
             metrics[f"{name}_validation_by_epoch"] = metric([row[0] for row in curve], "1")

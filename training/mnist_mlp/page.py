@@ -1,8 +1,8 @@
 """The committed page of training by pulses on images."""
 
 from training.mnist_mlp.job import table
-from training.publish import footer, markdown
-from training.pulsed.images import HIDDEN
+from training.publish import footer, markdown, only
+from training.pulsed.configuration import HIDDEN
 from training.pulsed.names import FLOAT, LABELS
 
 FIGURES = ("mnist_mlp_curves", "mnist_mlp_ageing")
@@ -12,11 +12,11 @@ BAR = 1.5
 
 def page(results: list[dict]) -> str:
     """The page of one run."""
-    result = results[0]
+    result = only(results)
     value = {name: entry["value"] for name, entry in result["metrics"].items()}
     settings = result["configuration"]
     rules = tuple(settings["rules"])
-    hidden = "-".join(str(size) for size in HIDDEN.get(settings["dataset"], (256, 128)))
+    hidden = "-".join(str(size) for size in HIDDEN[settings["dataset"]])
     lines = [
         "# A perceptron trained by pulses",
         "",
@@ -50,8 +50,8 @@ def _verdict(value: dict, rules: tuple[str, ...]) -> list[str]:
     below = {name: 100 * (exact - value[f"{name}_test_accuracy"]) for name in rules if name != FLOAT}
     met = "met" if below["agad"] <= BAR else "missed"
     others = ", ".join(f"{LABELS[name]} {points:.1f}" for name, points in below.items() if name != "agad")
-    said = f"AGAD ends {below['agad']:.1f} points below floating point (bar: {BAR}, {met}). Points of the others"
-    return [f"{said}: {others}.", ""]
+    said = f"AGAD ends {below['agad']:.1f} points below floating point (bar: {BAR}, {met})."
+    return [f"{said} Points of the others: {others}." if others else said, ""]
 
 
 def _pulses(value: dict, rules: tuple[str, ...]) -> list[str]:

@@ -4,14 +4,14 @@ from training.job import Table
 from training.mvm.cases import TIMES
 from training.mvm.job import choice_table, table
 from training.mvm.results import choice_notes, notes
-from training.publish import footer, markdown
+from training.publish import footer, markdown, only
 
 FIGURES = ("mvm_over_time", "mvm_choices", "mvm_relaxation")
 
 
 def page(results: list[dict]) -> str:
     """The page of one run."""
-    result = results[0]
+    result = only(results)
     value = {name: entry["value"] for name, entry in result["metrics"].items()}
     settings = result["configuration"]
     lines = [

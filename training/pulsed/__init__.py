@@ -1,1 +1,1 @@
-"""Training networks on pulsed arrays, as the jobs `mnist-mlp`, `char-lstm` and `ablation` do it."""
+"""Training networks on pulsed arrays, as the jobs `mnist-mlp`, `learning-rates`, `char-lstm` and `ablation` do it."""

@@ -7,6 +7,12 @@ from typing import Any, ClassVar, Literal
 from hfsim.errors import InputError
 from training.job import Configuration
 
+HIDDEN = {"mnist": (256, 128), "fashion-mnist": (256, 128), "digits": (100,)}
+"""Hidden layers for a data set."""
+FILL = {"mnist": (0.15, 0.07, 0.035), "fashion-mnist": (0.15, 0.07, 0.035), "digits": (0.15, 0.15)}
+"""What the largest initial weight of each layer becomes in the window. Chosen on the validation part: late layers grow
+more, and a window that is too narrow holds them back."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PulsedConfiguration(Configuration):
@@ -22,11 +28,9 @@ class PulsedConfiguration(Configuration):
     """Reads of a row between two turns of AGAD's chopper."""
     chopper: float = 0.1
     """Probability that c-TTv2's chopper turns after a read."""
-    ceiling: float = 0.004
-    """How far the slow array may walk at random in a sample, in its steps for each step of noise of the fast one,
-    however large the learning rate."""
-    products: Literal["analog", "exact"] = "analog"
-    """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
+    ceiling: float = 4e-4
+    """How far the slow array may walk at random in a sample, in weight for each step of noise of the fast one, however
+    large the learning rate."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,7 +55,7 @@ class ImagesConfiguration(PulsedConfiguration):
     epochs: int = 10
     """Passes over the training images, of every network."""
     decay: float = 0.8
-    """Factor on the learning rate after each epoch."""
+    """Factor on the learning rate and the ceiling after each epoch."""
     dataset: Literal["mnist", "fashion-mnist", "digits"] = "mnist"
     """Images; the digits are bundled, and take a 64-100-10 network."""
     data: Path | None = None
@@ -59,9 +63,10 @@ class ImagesConfiguration(PulsedConfiguration):
     batch: int = 64
     """Images of one gradient step."""
     fill: tuple[float, ...] = ()
-    """Weight that the largest initial weight of a layer becomes in the devices' window, of the layers from the first
-    on; the last number is that of all further layers. Default 0.15 0.07 0.035, and 0.15 for the digits. Chosen on the
-    validation part: late layers grow more, and a window that is too narrow holds them back."""
+    """Weight that the largest initial weight of a layer becomes in the devices' window: one number for all layers, or
+    one for each. Default 0.15 0.07 0.035, and 0.15 for the digits."""
+    products: Literal["analog", "exact"] = "analog"
+    """Whether products pass converters of 7 and 9 bits and read noise, there and back."""
     images: int = 0
     """Images of an epoch, in place of all."""
 
@@ -71,5 +76,22 @@ class ImagesConfiguration(PulsedConfiguration):
         self._require_range("images", 0, 1e9)
         if not all(1e-3 <= fill <= 1 for fill in self.fill):  # NaN is refused too
             raise InputError("--fill", "be numbers in [0.001, 1]", " ".join(map(str, self.fill)))
+        layers = len(self.hidden) + 1
+        if len(self.fill) not in (0, 1, layers):
+            raise InputError("--fill", f"be one number, or one for each of {layers} layers", len(self.fill))
         if 0 < self.images < self.batch:
             raise InputError("--images", f"be 0 or at least the batch of {self.batch}", self.images)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Sizes of the hidden layers."""
+        return HIDDEN[self.dataset]
+
+    @property
+    def windows(self) -> tuple[float, ...]:
+        """`fill` of each layer."""
+        given = self.fill or FILL[self.dataset]
+        return given * (len(self.hidden) + 1) if len(given) == 1 else given
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "fill": list(self.windows)}

@@ -1,4 +1,4 @@
-"""The figure that all trainings by pulses end with: the network left alone."""
+"""The figure of a trained network that is left alone."""
 
 from typing import Any
 

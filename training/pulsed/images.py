@@ -11,6 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Key
 
 from hfsim.draws import address, stream
+from hfsim.errors import InputError
 from hfsim.learning.pulsed_rule import AbstractPulsedRule
 from hfsim.nn import set_age
 from hfsim.units import seconds
@@ -22,10 +23,6 @@ from training.pulsed.names import FLOAT
 from training.pulsed.networks import perceptron
 
 TEST_BATCH = 1000
-HIDDEN = {"digits": (100,)}
-"""Hidden layers for a data set; 256 and 128 for others."""
-FILL = {"digits": (0.15,)}
-"""What the largest initial weight of each layer becomes in the window, for a data set; 0.15, 0.07, 0.035 for others."""
 
 
 def load_images(config: ImagesConfiguration) -> Dataset:
@@ -52,12 +49,11 @@ class ImageLearner:
         root, analog = jax.random.key(config.seed), config.products == "analog"
         self.name, self.data, self.batch, self.key = name, data, config.batch, root
         self.noisy = analog and name != FLOAT
-        sizes = (data.train.images.shape[1], *HIDDEN.get(data.name, (256, 128)), data.classes)
-        fill = config.fill or FILL.get(data.name, (0.15, 0.07, 0.035))
-        network = perceptron(sizes, name, fill, analog, root)
+        sizes = (data.train.images.shape[1], *config.hidden, data.classes)
+        network = perceptron(sizes, name, config.windows, analog, root)
         self.learner = Learner(network, _loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
         self.images, self.labels = unit(data.train), jnp.asarray(data.train.labels)
-        self.batches = min(config.images or len(self.labels), len(self.labels)) // config.batch
+        self.batches = batches(config, data)
 
     def start(self) -> Trained:
         """The network before it has seen an image."""
@@ -111,6 +107,18 @@ class ImageLearner:
             part = slice(first, first + TEST_BATCH)
             total = total + _count(graph, state, images[part], labels[part], key if self.noisy else None, first)
         return total
+
+
+def batches(config: Any, data: Dataset) -> int:
+    """Gradient steps of an epoch, of a configuration with `images` and `batch`.
+
+    Raises:
+        InputError: there are fewer images than a batch has.
+    """
+    images = len(data.train.labels)
+    if config.batch > images:
+        raise InputError("--batch", f"be at most the {images} images of {data.name}", config.batch)
+    return min(config.images or images, images) // config.batch
 
 
 def test_key(learner: ImageLearner, number: int) -> Key[Array, ""]:

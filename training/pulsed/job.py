@@ -1,4 +1,4 @@
-"""What the jobs share that train one network under each of several rules."""
+"""What the jobs share that train one network in several ways: under each of some rules, or at some rates."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from training.job import Job, metric
 
 
 class RulesJob(Job):
-    """The state of such a job: what each rule has trained, and its curve."""
+    """The state of such a job: what each way has trained, and its curve."""
 
     trained: dict[str, Any]
     curves: dict[str, list[Any]]

@@ -33,7 +33,7 @@ def array_options(rule: str, fill: float, analog: bool) -> dict[str, Any]:
 
 
 def perceptron(sizes: tuple[int, ...], rule: str, fill: tuple[float, ...], analog: bool, key: Key[Array, ""]) -> MLP:
-    """A perceptron of sigmoids under a rule; the last number of `fill` is that of all further layers."""
+    """A perceptron of sigmoids under a rule; `fill` has a number for each layer."""
     network = MLP(
         sizes,
         initial_spread=None,
@@ -44,7 +44,7 @@ def perceptron(sizes: tuple[int, ...], rule: str, fill: tuple[float, ...], analo
         **array_options(rule, fill[0], analog),
     )
     if rule != FLOAT:
-        for layer, own in zip(network.layers, (*fill, *fill[-1:] * len(sizes)), strict=False):
+        for layer, own in zip(network.layers, fill, strict=True):
             layer.array.hold(layer.array.matrix, FillWindow(fraction=own))
     return network
 

@@ -15,7 +15,8 @@ PULSED, RETENTION = "cmo-hfox-2025-pulsed", "cmo-hfox-2025"
 
 
 class TransferSettings(NamedTuple):
-    """Of the rules with two arrays; the first was chosen on a validation part of the digits, the others are usual."""
+    """Of the rules with two arrays; `pulses` was chosen on a validation part of the digits, `ceiling` on one of MNIST,
+    the others are usual."""
 
     pulses: float = 5.0
     """Mean number of pulses of a device of the fast array between two reads."""
@@ -25,8 +26,8 @@ class TransferSettings(NamedTuple):
     """Of AGAD's chopper."""
     chopper: float = 0.1
     """Probability of c-TTv2's chopper."""
-    ceiling: float = 0.004
-    """Of the random walk of the slow array, in its steps for each step of noise of the fast one and sample."""
+    ceiling: float = 4e-4
+    """Of the random walk of the slow array in a sample, in weight for each step of noise of the fast one."""
 
 
 def cmo_synapse() -> PulsedSynapse:
