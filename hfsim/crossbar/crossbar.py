@@ -22,6 +22,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from hfsim.cards import Card, load_card
+from hfsim.circuits.wires import Wires
 from hfsim.crossbar.design import CrossbarDesign
 from hfsim.crossbar.encoding import AbstractEncoding
 from hfsim.crossbar.inputs import IterativeBound, LargestInput
@@ -56,7 +57,7 @@ class Crossbar(eqx.Module):
         key: Key[Array, ""],
         tile: tuple[int, int] | None = None,
         encoding: AbstractEncoding | None = None,
-        wires: bool = False,
+        wires: Wires | bool = False,
         per_column: bool = True,
         **options: Any,
     ) -> "Crossbar":
@@ -68,7 +69,7 @@ class Crossbar(eqx.Module):
             key: draws programming, relaxation and reads.
             tile: (inputs, outputs) of one array; None takes one array for all.
             encoding: how weights are held; None as the card says.
-            wires: whether to solve for the lines' resistance.
+            wires: whether to solve for the lines' resistance; `Wires` in place of the card's.
             per_column: whether each output's weights fill the window, or those of the whole matrix.
             options: of the kernel (`hfsim.crossbar.Kernel`), such as `backward` or another `adc`.
 

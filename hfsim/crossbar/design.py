@@ -61,9 +61,15 @@ class CrossbarDesign(PhysicalModel):
         return Wires(r_wl=self.r_wl, r_bl=self.r_bl)
 
     def kernel(
-        self, *, encoding: AbstractEncoding | None = None, wires: Wires | bool | None = None, **options: Any
+        self, *, encoding: AbstractEncoding | None = None, wires: Wires | bool = False, **options: Any
     ) -> Kernel:
-        """A kernel with these converters; `wires` True adds the card's lines, `options` replace what is here."""
+        """A kernel with these converters; `wires` True adds the card's lines, `options` replace what is here.
+
+        Args:
+            encoding: in place of the design's.
+            wires: whether to solve for the lines' resistance; `Wires` in place of the card's.
+            options: of `Kernel`.
+        """
         encoding = self.encoding if encoding is None else encoding
         described = {
             "dac": DAC(bits=int(self.input_bits)),

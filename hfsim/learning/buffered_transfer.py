@@ -6,20 +6,19 @@ What is read of the fast array is collected, and the slow array gets pulses only
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
 reads averages out before a coarse device of C has to move. How well it does depends on r: v is noisy by a few steps of
-A, whatever the gradient, so that C walks at random, in a sample by r dw_A dw_C/sqrt(T) for each step of that noise, T
-being the samples between two reads of a row. Hence
+A, whatever the gradient, so that C walks at random, by r dw_A dw_C a read for each step of that noise. Hence
 
-    r = min(lr, ceiling sqrt(T) s_0)/(dw_C dw_A s)
+    r = min(lr, lr_most)/(dw_C dw_A s),    lr_most = ceiling s_0/sqrt(10 + n)
 
-s is large for small gradients, and s_0 its least value so far: the walk is about `ceiling` while gradients are largest,
-and less in proportion when they are smaller. A learning rate beyond what the devices can follow does what the largest
-that they can follow would do.
+n is how often each row was read, s large for small gradients, and s_0 its least value so far. While gradients are
+largest the walk of the first n reads is then ceiling sqrt(ln(1 + n/10)), however long the training is, and it is less
+in proportion when they are smaller. A learning rate beyond what the devices can follow does what the largest that they
+can follow would do.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
 
 import abc
-import math
 from dataclasses import KW_ONLY
 from typing import Any, NamedTuple
 
@@ -28,6 +27,8 @@ from jaxtyping import Array, Float
 
 from hfsim.learning.row_transfer import AbstractRowTransfer, Read
 from hfsim.parameters import parameter
+
+_FIRST_ROUNDS = 10.0  # reads of each row over which the walk is bounded evenly; then by the logarithm of their number
 
 
 class Buffer(NamedTuple):
@@ -44,8 +45,8 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     ceiling: Float[Array, ""] = parameter(
         unit="1",
         bounds=(0.0, 1e9),
-        doc="random walk of the slow array in a sample, in weight for each step of noise of the fast one, at most",
-        default=4e-4,
+        doc="random walk of the slow array, in weight for each step of noise of the fast one, at the largest gradients",
+        default=0.15,
     )
 
     @abc.abstractmethod
@@ -56,8 +57,9 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
-    def rate_now(self, strengths, interval):
-        return jnp.minimum(self.learning_rate, self.ceiling * math.sqrt(interval) * strengths.least)
+    def rate_now(self, strengths, rounds):
+        most = self.ceiling * strengths.least / jnp.sqrt(_FIRST_ROUNDS + rounds)
+        return jnp.minimum(self.learning_rate, most)
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from hfsim.cards import Card, load_card
+from hfsim.circuits.wires import Wires
 from hfsim.crossbar import Cells, CrossbarDesign, IterativeBound, Kernel, LargestInput, Mapping, multiply
 from hfsim.crossbar.encoding import AbstractEncoding
 from hfsim.errors import InputError
@@ -47,7 +48,7 @@ class Periphery(eqx.Module):
         age: float | None = None,
         tile: tuple[int, int] | None = None,
         encoding: AbstractEncoding | None = None,
-        wires: bool = False,
+        wires: Wires | bool = False,
         **options: Any,
     ) -> "Periphery":
         """The periphery of a card, its read noise included where the card has any.
@@ -57,7 +58,7 @@ class Periphery(eqx.Module):
             age: time [s] since programming at which reads are made; None takes the law's default.
             tile: (inputs, outputs) of one array.
             encoding: how weights are held; None as the card says.
-            wires: whether to solve for the lines' resistance.
+            wires: whether to solve for the lines' resistance; `Wires` in place of the card's.
             options: of the kernel; each vector is scaled to its largest input, again while an output saturates, and
                 the way back is "analog", unless they say otherwise.
 

@@ -93,8 +93,8 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
     mean, reference = np.zeros((INPUTS, OUTPUTS)), np.zeros((INPUTS, OUTPUTS))
     chop, reads, turns = np.ones(INPUTS), np.zeros(INPUTS, int), np.zeros(INPUTS, int)
     interval = rule.transfer_every * INPUTS
-    lr = min(float(rule.learning_rate), float(rule.ceiling) * np.sqrt(interval) * strength)
-    r = rate * lr / (DW_A * DW_C * strength)
+    most = float(rule.ceiling) * strength / np.sqrt(10 + np.arange(x.shape[0]) / interval)
+    r = rate * np.minimum(float(rule.learning_rate), most) / (DW_A * DW_C * strength)
     read = 0
     for b in range(x.shape[0]):
         n = counts_by_hand(chop * x[b], delta[b], strength)
@@ -114,7 +114,7 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
             mean[i] = (1 - b_mean) * mean[i] + b_mean * v
         else:
             signal = chop[i] * v
-        H[i] += r * signal
+        H[i] += r[b] * signal
         pulses = np.clip(np.trunc(H[i]), -rule.most_pulses, rule.most_pulses)
         C[i] += DW_C * pulses
         H[i] -= pulses
@@ -206,10 +206,10 @@ def test_no_learning_rate_does_more_than_the_ceiling():
     # a schedule's factor multiplies the ceiling too
     given, ends = factors(), []
     for rate in (2.0**-6, 1.0, 2.0**10):
-        rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=2.0**-13)
+        rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=2.0**-10)
         state, weights = learned(rule, started(rule, zeros()), given, jnp.float32(0.5))
         ends.append((weights[-1], state.arrays[0].memory.held))
-        assert rate > 2.0**-13 * np.sqrt(2 * INPUTS) * 8.0
+        assert rate > 2.0**-10 * 8.0 / np.sqrt(10)
     _, C, H, _ = by_hand("v2", rule, given, 8.0, rate=0.5)
     for weights, held in ends:
         np.testing.assert_array_equal(weights, C)
@@ -222,13 +222,15 @@ def test_the_ceiling_falls_with_the_gradients():
     size = np.concatenate([np.full(60, 0.5), np.full(60, 1.0), np.full(60, 0.25)]).astype(np.float32)
     given = factors(180)
     given = Factors(given.x, given.delta * size[:, None])
-    scale, ceiling = AutoScale(pulses=4.0, memory=20.0), 1e-3
+    scale, ceiling = AutoScale(pulses=4.0, memory=20.0), 0.01
     rule = made("v2", LASTING, 8.0, scale=scale, ceiling=ceiling, learning_rate=1e3, transfer_every=1, most_pulses=1)
     strengths = scale.strengths(scale.start(), given, DW_A, INPUTS)[1]
     now, least = (np.asarray(side, np.float64) for side in strengths)
     assert np.all(now[:13] == least[:13])  # too few samples to know
     np.testing.assert_allclose(least[20:], np.minimum.accumulate(now[13:])[7:], rtol=1e-6)
-    np.testing.assert_allclose(rule.rate_now(strengths, INPUTS), ceiling * np.sqrt(INPUTS) * least, rtol=1e-6)
+    rounds = np.arange(180) / INPUTS
+    most = ceiling * least / np.sqrt(10 + rounds)
+    np.testing.assert_allclose(rule.rate_now(strengths, jnp.asarray(rounds)), most, rtol=1e-5)
     assert least[-1] / now[-1] == pytest.approx(0.25, rel=0.3)
 
     # one read of a row after another: H + C/dw_C grows by r v, with r of the sample after which it is read
@@ -239,7 +241,7 @@ def test_the_ceiling_falls_with_the_gradients():
         state = step(state, jax.tree.map(lambda f, i=number: f[i : i + 1], given))
         row, array = number % INPUTS, state.arrays[0]
         v = np.asarray(LASTING.weight(array.fast.devices), np.float64)[row]
-        held[row] += ceiling * np.sqrt(INPUTS) * least[number] / (DW_A * DW_C * now[number]) * v
+        held[row] += most[number] / (DW_A * DW_C * now[number]) * v
     found = np.asarray(array.memory.held) + np.asarray(array.slow.devices.device.w) / DW_C
     np.testing.assert_allclose(found, held, rtol=1e-4, atol=1e-3)
     assert np.abs(held).max() > 3

@@ -78,7 +78,7 @@ def test_a_resumed_run_ends_in_the_same_numbers(whole, tmp_path):
         ("mnist-mlp", ["--images", "5"], "--images"),
         ("mnist-mlp", ["--decay", "2"], "--decay"),
         ("mnist-mlp", ["--fill", "0.1", "0.1", "0"], "--fill"),
-        ("mnist-mlp", ["--fill", "0.1", "0.1"], "3 layers"),
+        ("mnist-mlp", ["--fill", "0.1", "0.1"], "--fill"),
         ("mnist-mlp", ["--dataset", "digits", "--batch", "2000"], "--batch"),
         ("mnist-mlp", ["--ceiling", "-1"], "--ceiling"),
         ("mnist-mlp", ["--dataset", "mnist", "--data", "/nowhere"], "--data"),

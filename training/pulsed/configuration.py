@@ -28,9 +28,9 @@ class PulsedConfiguration(Configuration):
     """Reads of a row between two turns of AGAD's chopper."""
     chopper: float = 0.1
     """Probability that c-TTv2's chopper turns after a read."""
-    ceiling: float = 4e-4
-    """How far the slow array may walk at random in a sample, in weight for each step of noise of the fast one, however
-    large the learning rate."""
+    ceiling: float = 0.15
+    """How far the slow array may walk at random, in weight for each step of noise of the fast one, however large the
+    learning rate."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -54,7 +54,7 @@ class ImagesConfiguration(PulsedConfiguration):
 
     epochs: int = 10
     """Passes over the training images, of every network."""
-    decay: float = 0.8
+    decay: float = 0.85
     """Factor on the learning rate and the ceiling after each epoch."""
     dataset: Literal["mnist", "fashion-mnist", "digits"] = "mnist"
     """Images; the digits are bundled, and take a 64-100-10 network."""

@@ -26,8 +26,8 @@ class TransferSettings(NamedTuple):
     """Of AGAD's chopper."""
     chopper: float = 0.1
     """Probability of c-TTv2's chopper."""
-    ceiling: float = 4e-4
-    """Of the random walk of the slow array in a sample, in weight for each step of noise of the fast one."""
+    ceiling: float = 0.15
+    """Of the random walk of the slow array, in weight for each step of noise of the fast one."""
 
 
 def cmo_synapse() -> PulsedSynapse:
