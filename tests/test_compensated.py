@@ -3,8 +3,11 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from hfsim.compensated import Compensated
+
+pytestmark = pytest.mark.optimised
 
 
 def test_ten_million_half_cycles_are_counted_in_single_precision():

@@ -26,6 +26,8 @@ from hfsim.draws import (
 )
 from hfsim.errors import InputError
 
+pytestmark = pytest.mark.optimised
+
 SHAPE = (24, 32)
 EVENTS = 4096
 PROBABILITIES = (0.05, 0.2, 0.5)

@@ -7,6 +7,8 @@ import pytest
 
 from hfsim.powers import exponential, power, switched
 
+pytestmark = pytest.mark.optimised
+
 
 def test_power_is_right_to_single_precision():
     # |y log2 x| up to 60, each rounding of which is a relative error of 60 x 6e-8 in the result

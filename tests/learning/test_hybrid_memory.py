@@ -36,6 +36,8 @@ from tests.hybrid_memories import (
     words,
 )
 
+pytestmark = pytest.mark.optimised
+
 # Storing
 
 

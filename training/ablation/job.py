@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from hfsim.learning import PulsedSynapse
 from training.ablation.cases import SWEEPS, Case, device, stacked
@@ -14,8 +13,7 @@ from training.ablation.configuration import Ablation
 from training.ablation.figures import draw
 from training.data import Split, load_digits
 from training.job import Results, Table, metric
-from training.loop import sample_order
-from training.pulsed.images import batches, unit
+from training.pulsed.images import after_epoch, batches, loss, unit
 from training.pulsed.job import RulesJob
 from training.pulsed.learner import Learner
 from training.pulsed.names import LABELS
@@ -46,7 +44,7 @@ class AblationJob(RulesJob):
         config, root = self.config, jax.random.key(seed)
         network = perceptron(SIZES, name, (config.fill,) * 2, False, root)
         rule = make_rule(name, PulsedSynapse(device=device(case)), config.learning_rate, root, self.settings)
-        return Learner(network, _loss, rule, learning_rate=config.learning_rate, key=root)
+        return Learner(network, loss, rule, learning_rate=config.learning_rate, key=root)
 
     def _over_all(self, function):
         """`function` of (case, seed, ...) for all cases and seeds, compiled."""
@@ -66,15 +64,8 @@ class AblationJob(RulesJob):
 
     def _epoch(self, name: str, case: Case, seed, trained, number, rate):
         learner = self._learner(name, case, seed)
-        order = sample_order(learner.key, number, len(self.labels))[: self.batches * self.config.batch]
-
-        def step(trained, inputs):
-            place, chosen = inputs
-            batch = (self.images[chosen], self.labels[chosen])
-            return learner.train(trained, batch, number * self.batches + place, rate)
-
-        places = jnp.arange(self.batches), order.reshape(self.batches, self.config.batch)
-        trained, _ = jax.lax.scan(step, trained, places)
+        size = (self.batches, self.config.batch)
+        trained, _ = after_epoch(learner, trained, number, rate, (self.images, self.labels), size)
         return trained, _accuracy(learner, trained, self.data.validation)
 
     def step(self) -> None:
@@ -124,12 +115,6 @@ def tables(value: dict[str, Any], rules: tuple[str, ...], sweeps: tuple[str, ...
         rows = [[LABELS[name], *(f"{a:.1%}" for a in value[f"{name}_{sweep}_test_accuracy"])] for name in rules]
         made.append(Table(f"Test accuracy: {SWEEPS[sweep][0]}", ["", *(f"{v:g}" for v in value[sweep])], rows))
     return made
-
-
-def _loss(network: Any, taps, carry, batch, key):
-    images, labels = batch
-    logits = network(images, taps, key)
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels)), (carry, None)
 
 
 def _accuracy(learner: Learner, trained, split: Split):

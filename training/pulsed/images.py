@@ -51,7 +51,7 @@ class ImageLearner:
         self.noisy = analog and name != FLOAT
         sizes = (data.train.images.shape[1], *config.hidden, data.classes)
         network = perceptron(sizes, name, config.windows, analog, root)
-        self.learner = Learner(network, _loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
+        self.learner = Learner(network, loss, rule, learning_rate=learning_rate, key=root, noisy=self.noisy)
         self.images, self.labels = unit(data.train), jnp.asarray(data.train.labels)
         self.batches = batches(config, data)
 
@@ -71,17 +71,8 @@ class ImageLearner:
     def _epoch(self):
         @jax.jit
         def epoch(rule, trained, number, rate, images, labels):
-            learner = self.learner.under(rule)
-            order = sample_order(self.key, number, len(labels))[: self.batches * self.batch]
-
-            def step(trained, inputs):
-                place, chosen = inputs
-                batch = (images[chosen], labels[chosen])
-                return learner.train(trained, batch, number * self.batches + place, rate)
-
-            places = jnp.arange(self.batches), order.reshape(self.batches, self.batch)
-            trained, right = jax.lax.scan(step, trained, places)
-            return trained, jnp.mean(right)
+            learner, size = self.learner.under(rule), (self.batches, self.batch)
+            return after_epoch(learner, trained, number, rate, (images, labels), size)
 
         return epoch
 
@@ -121,6 +112,21 @@ def batches(config: Any, data: Dataset) -> int:
     return min(config.images or images, images) // config.batch
 
 
+def after_epoch(
+    learner: Learner, trained: Trained, number, rate, data: tuple[Array, Array], size: tuple[int, int]
+) -> tuple[Trained, Float[Array, ""]]:
+    """After epoch `number` over images and labels, in (batches, images of a batch), and the share told right in it."""
+    images, labels = data
+    order = sample_order(learner.key, number, len(labels))[: size[0] * size[1]]
+
+    def step(trained, inputs):
+        place, chosen = inputs
+        return learner.train(trained, (images[chosen], labels[chosen]), number * size[0] + place, rate)
+
+    trained, right = jax.lax.scan(step, trained, (jnp.arange(size[0]), order.reshape(size)))
+    return trained, jnp.mean(right)
+
+
 def test_key(learner: ImageLearner, number: int) -> Key[Array, ""]:
     """The key of the reads of a test."""
     return address(stream(learner.key, "tests"), number)
@@ -131,7 +137,8 @@ def unit(split: Split) -> Float[Array, "samples pixels"]:
     return jnp.asarray((split.images + np.float32(1)) / 2)
 
 
-def _loss(network: Any, taps, carry, batch, key):
+def loss(network: Any, taps, carry, batch, key):
+    """Cross-entropy of a batch of images and labels, and the share told right: a `Loss`."""
     images, labels = batch
     logits = network(images, taps, key)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)

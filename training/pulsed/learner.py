@@ -71,7 +71,7 @@ class Learner:
         self.learning_rate = learning_rate
         self._scales = [_scale(self.parts, path) for path, _ in nnx.to_flat_state(self.parts.weights)]
 
-    def under(self, rule: AbstractPulsedRule) -> "Learner":
+    def under(self, rule: AbstractPulsedRule | None) -> "Learner":
         """The same training under another rule, or the same rule on other devices."""
         other = copy.copy(self)
         other.rule = rule
