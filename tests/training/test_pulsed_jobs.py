@@ -33,6 +33,7 @@ def test_a_run_tests_every_rule_and_ages_it(whole):
     value = values(whole)
     assert len(value["float_validation_by_epoch"]) == len(value["agad_validation_by_epoch"]) == 2
     assert 0.05 < value["agad_test_accuracy"] < 1 and len(value["agad_accuracy_by_age"]) == len(value["ages"]) == 6
+    assert len(value["agad_accuracy_by_age_compensated"]) == 6 and "float_accuracy_by_age" not in value
     assert value["agad_fast_pulses_per_device"] > 0.1
     report = (whole / "report.html").read_text()
     assert "AGAD" in report and (whole / "mnist_mlp_curves.png").stat().st_size > 5000

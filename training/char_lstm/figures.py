@@ -5,7 +5,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from training.plotting import GREY, new_figure
-from training.pulsed.figures import ageing
+from training.pulsed.figures import LEFT_ALONE, ageing
 from training.pulsed.names import COLOURS, FLOAT, LABELS
 
 
@@ -30,6 +30,6 @@ def draw(value: dict[str, Any], rules: tuple[str, ...]) -> dict[str, tuple[Figur
     if any(name != FLOAT for name in rules):
         drawn["char_lstm_ageing"] = (
             ageing(value, rules, "loss", "test loss [nats per character]"),
-            "Test loss of the trained networks, left alone.",
+            f"Test loss of the trained networks, {LEFT_ALONE}",
         )
     return drawn

@@ -1,5 +1,6 @@
 """The job itself: some batches of every rule at a time, then tests, curves, tables and what the networks write."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,8 +14,8 @@ from training.char_lstm.reader import WARM_UP, Reader, bits, frequencies_loss
 from training.data import load_text
 from training.data.text import batches
 from training.job import Results, Table, metric
-from training.pulsed.job import RulesJob, pulse_metrics
-from training.pulsed.names import FLOAT, LABELS, TIMES
+from training.pulsed.job import RulesJob, ageing_metrics, ageing_rows, pulse_metrics
+from training.pulsed.names import COMPENSATED, FLOAT, LABELS, TIMES
 from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 
@@ -110,8 +111,7 @@ class CharLSTMJob(RulesJob):
             f"{name}_text": metric(text.decode(codes), "1"),
         }
         if name != FLOAT:
-            aged = [reader.loss(trained, text.test, self._key("test"), age=age) for age in TIMES]
-            found[f"{name}_loss_by_age"] = metric(aged, "nat")
+            found |= ageing_metrics(name, "loss", "nat", partial(reader.loss, trained, text.test, self._key("test")))
             found |= pulse_metrics(name, trained.arrays)
         return found
 
@@ -124,10 +124,8 @@ def table(value: dict[str, Any], rules: tuple[str, ...]) -> Table:
     rows = []
     for name in rules:
         loss = value[f"{name}_test_loss"]
-        aged = [f"{a:.3f}" for a in value.get(f"{name}_loss_by_age", [])] or [""] * len(value["ages"])
-        rows.append(
-            [LABELS[name], f"{value[f'{name}_validation_loss']:.3f}", f"{loss:.3f}", f"{bits(loss):.3f}", *aged]
-        )
+        first = [LABELS[name], f"{value[f'{name}_validation_loss']:.3f}", f"{loss:.3f}", f"{bits(loss):.3f}"]
+        rows += ageing_rows(value, name, "loss", first, "{:.3f}".format)
     nothing = value["frequencies_test_loss"]
     rows.append(["characters' frequencies", "", f"{nothing:.3f}", f"{bits(nothing):.3f}", *[""] * len(value["ages"])])
     head = ["", "validation", "test", "test [bits]", *(f"test, {age}" for age in value["ages"])]
@@ -138,5 +136,6 @@ def _highlights(value: dict[str, Any], rules: tuple[str, ...]) -> list[tuple[str
     shown = [(f"{value[f'{name}_test_loss']:.3f}", f"{LABELS[name]}, nats per character, test") for name in rules[:4]]
     pulsed = next((name for name in rules if name != FLOAT), None)
     if pulsed is not None:
-        shown.append((f"{value[f'{pulsed}_loss_by_age'][-1]:.3f}", f"{LABELS[pulsed]}, after ten years at rest"))
+        aged = value[f"{pulsed}_loss_by_age{COMPENSATED}"][-1]
+        shown.append((f"{aged:.3f}", f"{LABELS[pulsed]}, after ten years at rest, shift compensated"))
     return shown

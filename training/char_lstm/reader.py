@@ -80,13 +80,22 @@ class Reader:
         return train
 
     def loss(
-        self, trained: Trained, codes: Int[np.ndarray, " characters"], key: Key[Array, ""], *, most: int = 0, age=None
+        self,
+        trained: Trained,
+        codes: Int[np.ndarray, " characters"],
+        key: Key[Array, ""],
+        *,
+        most: int = 0,
+        age: str | None = None,
+        compensated: bool = False,
     ) -> float:
         """Mean loss [nats per character] of a part of a text, or of its first `most` batches; `age` after training.
 
+        With `compensated` as `Learner.aged` says.
+
         The network reads the part in as many streams as in training, from a state of zeros.
         """
-        graph, state = self._at(trained, age)
+        graph, state = self._at(trained, age, compensated)
         inputs, targets = batches(codes, self.config.batch, self.config.sequence)
         if most:
             inputs, targets = inputs[:most], targets[:most]
@@ -104,9 +113,9 @@ class Reader:
         graph, state = self._at(trained, None)
         return np.asarray(_write(graph, state, jnp.asarray(warm_up), key, self.noisy, count))
 
-    def _at(self, trained: Trained, age: str | None) -> tuple[Any, Any]:
+    def _at(self, trained: Trained, age: str | None, compensated: bool = False) -> tuple[Any, Any]:
         """The network's parts, fresh or aged."""
-        weights = trained.weights if age is None else self._aged(trained, seconds(age))
+        weights = trained.weights if age is None else self._aged(trained, seconds(age), compensated)
         network = self.learner.parts.network(weights, trained.digital)
         if self.noisy and age is not None:
             set_age(network, seconds(age))
@@ -114,7 +123,7 @@ class Reader:
 
     @cached_property
     def _aged(self):
-        return jax.jit(self.learner.aged)
+        return jax.jit(self.learner.aged, static_argnums=2)
 
 
 def _losses(logits, targets) -> Float[Array, ""]:

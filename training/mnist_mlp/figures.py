@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from training.plotting import new_figure
-from training.pulsed.figures import ageing
+from training.pulsed.figures import LEFT_ALONE, ageing
 from training.pulsed.names import COLOURS, FLOAT, LABELS
 
 
@@ -30,6 +30,6 @@ def draw(value: dict[str, Any], rules: tuple[str, ...], dataset: str) -> dict[st
     if any(name != FLOAT for name in rules):
         drawn["mnist_mlp_ageing"] = (
             ageing(value, rules, "accuracy", "test accuracy [%]", 100.0),
-            "Test accuracy of the trained networks, left alone.",
+            f"Test accuracy of the trained networks, {LEFT_ALONE}",
         )
     return drawn

@@ -1,5 +1,6 @@
 """The job itself: an epoch of one rule after another, then tests, curves and tables."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,8 +9,8 @@ from training.job import Results, Table, metric
 from training.mnist_mlp.configuration import MnistMLP
 from training.mnist_mlp.figures import draw
 from training.pulsed.images import ImageLearner, load_images, test_key
-from training.pulsed.job import RulesJob, pulse_metrics
-from training.pulsed.names import FLOAT, LABELS, TIMES
+from training.pulsed.job import RulesJob, ageing_metrics, ageing_rows, pulse_metrics
+from training.pulsed.names import COMPENSATED, FLOAT, LABELS, TIMES
 from training.pulsed.rules import TransferSettings, cmo_synapse, make_rule
 
 
@@ -57,8 +58,8 @@ class MnistMLPJob(RulesJob):
             tested = learner.accuracy(self.trained[name], self.data.test, last)
             metrics[f"{name}_test_accuracy"] = metric(tested, "1")
             if name != FLOAT:
-                aged = [learner.accuracy(self.trained[name], self.data.test, last, age) for age in TIMES]
-                metrics[f"{name}_accuracy_by_age"] = metric(aged, "1")
+                at = partial(learner.accuracy, self.trained[name], self.data.test, last)
+                metrics |= ageing_metrics(name, "accuracy", "1", at)
                 metrics |= pulse_metrics(name, self.trained[name].arrays)
         metrics["ages"] = metric(list(TIMES), "1")
         value = {name: entry["value"] for name, entry in metrics.items()}
@@ -76,9 +77,8 @@ def table(value: dict[str, Any], rules: tuple[str, ...]) -> Table:
     """Test accuracy of the rules, fresh and aged."""
     rows = []
     for name in rules:
-        aged = value.get(f"{name}_accuracy_by_age", [])
-        rows.append([LABELS[name], f"{value[f'{name}_test_accuracy']:.2%}", *(f"{a:.2%}" for a in aged)])
-        rows[-1] += [""] * (2 + len(TIMES) - len(rows[-1]))
+        first = [LABELS[name], f"{value[f'{name}_test_accuracy']:.2%}"]
+        rows += ageing_rows(value, name, "accuracy", first, "{:.2%}".format)
     return Table("Test accuracy", ["", "trained", *TIMES], rows)
 
 
@@ -86,5 +86,6 @@ def _highlights(value: dict[str, Any], rules: tuple[str, ...]) -> list[tuple[str
     shown = [(f"{value[f'{name}_test_accuracy']:.2%}", f"{LABELS[name]}, test") for name in rules[:3]]
     best = next((name for name in rules if name != FLOAT), None)
     if best is not None:
-        shown.append((f"{value[f'{best}_accuracy_by_age'][-1]:.2%}", f"{LABELS[best]}, after ten years at rest"))
+        aged = value[f"{best}_accuracy_by_age{COMPENSATED}"][-1]
+        shown.append((f"{aged:.2%}", f"{LABELS[best]}, after ten years at rest, shift compensated"))
     return shown

@@ -77,16 +77,21 @@ class ImageLearner:
         return epoch
 
     def accuracy(
-        self, trained: Trained, split: Split, key: Key[Array, ""] | None = None, age: str | None = None
+        self,
+        trained: Trained,
+        split: Split,
+        key: Key[Array, ""] | None = None,
+        age: str | None = None,
+        compensated: bool = False,
     ) -> float:
-        """Share of images told right, `age` after training where given."""
-        weights = trained.weights if age is None else self._aged(trained, seconds(age))
+        """Share of images told right, `age` after training where given, with `compensated` as `Learner.aged` says."""
+        weights = trained.weights if age is None else self._aged(trained, seconds(age), compensated)
         right = self._right(weights, trained.digital, unit(split), jnp.asarray(split.labels), key, age)
         return float(right) / len(split.labels)
 
     @cached_property
     def _aged(self):
-        return jax.jit(self.learner.aged)
+        return jax.jit(self.learner.aged, static_argnums=2)
 
     def _right(self, weights, digital, images, labels, key, age) -> Float[Array, ""]:
         network = self.learner.parts.network(weights, digital)

@@ -1,10 +1,12 @@
 """What the jobs share that train one network in several ways: under each of some rules, or at some rates."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from training.job import Job, metric
+from training.pulsed.names import COMPENSATED, TIMES
 
 
 class RulesJob(Job):
@@ -24,6 +26,27 @@ class RulesJob(Job):
 
     def restore_record(self, record: dict[str, Any]) -> None:
         self.curves = record["curves"]
+
+
+def ageing_metrics(name: str, measure: str, unit: str, at: Callable[..., float]) -> dict[str, dict[str, Any]]:
+    """A measure at all ages, as `at(age=..., compensated=...)` finds it: as it is, and with the shift compensated."""
+    return {
+        f"{name}_{measure}_by_age{ending}": metric([at(age=age, compensated=compensated) for age in TIMES], unit)
+        for compensated, ending in ((False, ""), (True, COMPENSATED))
+    }
+
+
+def ageing_rows(
+    value: dict[str, Any], name: str, measure: str, first: list[str], show: Callable[[float], str]
+) -> list[list[str]]:
+    """Rows of a table that begins with `first`: the measure at all ages as it is, and with the shift compensated."""
+    rows = []
+    for ending, said in (("", ""), (COMPENSATED, ", compensated")):
+        aged = value.get(f"{name}_{measure}_by_age{ending}")
+        begin = [first[0] + said, *(first[1:] if not ending else [""] * (len(first) - 1))]
+        if aged is not None:
+            rows.append([*begin, *map(show, aged)])
+    return rows or [[*first, *[""] * len(TIMES)]]
 
 
 def pulse_metrics(name: str, arrays: Any) -> dict[str, dict[str, Any]]:

@@ -110,11 +110,18 @@ class Learner:
         weights = optax.apply_updates(trained.weights, updates)
         return Trained(weights, self._descended(trained.digital, self._clipped(gradients), rate), arrays, carry), seen
 
-    def aged(self, trained: Trained, seconds: float) -> Any:
-        """The weights after `seconds` [s] at rest; in floating point the same."""
+    def aged(self, trained: Trained, seconds: float, compensated: bool = False) -> Any:
+        """The weights after `seconds` [s] at rest; in floating point the same.
+
+        `compensated`: without the mean shift of each column, which the digital side takes from a read of known inputs
+        before and after (`hfsim.crossbar.DriftCompensation(common="column")`; here reads without error).
+        """
         if self.rule is None:
             return trained.weights
-        return self.rule.wait(trained.weights, trained.arrays, seconds)[0]
+        later = self.rule.wait(trained.weights, trained.arrays, seconds)[0]
+        if not compensated:
+            return later
+        return jax.tree.map(lambda w, w0: w - jnp.mean(w - w0, axis=-2, keepdims=True), later, trained.weights)
 
     def _descended(self, parameters: Any, gradients: Any, rate) -> Any:
         step = self.learning_rate * rate
