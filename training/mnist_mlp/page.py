@@ -36,8 +36,8 @@ def page(results: list[dict]) -> str:
         "![Left alone](../figures/mnist_mlp_ageing.png)",
         "",
         f"Test accuracy of the trained networks, {LEFT_ALONE} Devices relax by the card cmo-hfox-2025, which shifts "
-        "all of a column alike. Unlike a pair, one device per weight sees that shift; a digital correction, found by reads "
-        "of known inputs ([drift compensation](../models/compensation.md)), takes it away.",
+        "all of a column alike. Unlike a pair, one device per weight sees that shift; a digital correction, found by "
+        "reads of known inputs ([drift compensation](../models/compensation.md)), takes it away.",
         "",
         "Pulses that a device got, on average:",
         "",
