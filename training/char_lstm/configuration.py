@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from training.pulsed.configuration import PulsedConfiguration
 from training.pulsed.names import RULES
