@@ -12,8 +12,7 @@ A, whatever the gradient, so that C walks at random, by r dw_A dw_C a read for e
 
 n is how often each row was read, s large for small gradients, and s_0 its least value so far. While gradients are
 largest the walk of the first n reads is then ceiling sqrt(ln(1 + n/10)), however long the training is, and it is less
-in proportion when they are smaller. A learning rate beyond what the devices can follow does what the largest that they
-can follow would do.
+in proportion when they are smaller.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
 """
