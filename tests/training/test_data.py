@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from hfsim.errors import InputError
-from training.data import load_beats, load_digits, load_fashion_mnist, load_mnist, load_text
+from training.data import load_beats, load_digits, load_fashion_mnist, load_mnist, load_text, mitdb, text
 from training.data.idx import NAMES, decode, parts
 from training.data.sources import Source, checked, contents, directories, find
 from training.data.text import batches
@@ -141,8 +141,8 @@ def mirror(tmp_path):
 def test_what_is_not_here_comes_from_the_first_mirror_that_has_it(alone, mirror):
     packed = gzip.compress(RAW, mtime=0)
     source = SOURCE._replace(
-        mirrors=(f"{mirror[1]}none/", f"{mirror[1]}damaged/", mirror[1]),
-        packed=f"sha256:{hashlib.sha256(packed).hexdigest()}",
+        addresses=[f"{mirror[1]}{folder}file.gz" for folder in ("none/", "damaged/", "")],
+        sent=f"sha256:{hashlib.sha256(packed).hexdigest()}",
     )
     (mirror[0] / "damaged").mkdir()
     (mirror[0] / "damaged" / "file.gz").write_bytes(packed[:-1])
@@ -157,9 +157,34 @@ def test_what_is_not_here_comes_from_the_first_mirror_that_has_it(alone, mirror)
     assert (alone / "variable" / "some" / "file.gz").is_file()
 
 
-def test_a_machine_without_data_says_both_ways(alone):
+@pytest.mark.parametrize("sent", [RAW, RAW[:-1]])
+def test_a_file_that_is_sent_as_it_is(alone, mirror, sent):
+    (mirror[0] / "file").write_bytes(sent)
+    source = SOURCE._replace(addresses=[f"{mirror[1]}file"])
+    if sent == RAW:
+        assert contents(source, None) == RAW == (alone / "variable" / "some" / "file").read_bytes()
+    else:
+        with pytest.raises(InputError, match="ValueError"):
+            contents(source, None)
+
+
+def test_a_text_is_summed_and_kept_in_its_plain_form(alone, mirror, monkeypatch):
+    words = "Well, Prince,\nso Genoa\n" * 100
+    (mirror[0] / "sent.txt").write_bytes(b"\xef\xbb\xbf" + words.replace("\n", "\r\n", 150).encode())
+    novel = text.NOVEL._replace(sha256=hashlib.sha256(words.encode()).hexdigest(), addresses=[f"{mirror[1]}sent.txt"])
+    monkeypatch.setattr(text, "NOVEL", novel)
+    loaded = load_text()
+    assert loaded.decode(loaded.train) == words[: int(0.9 * len(words))] and loaded.sha256 == novel.sha256
+    assert (alone / "variable" / "war_and_peace.txt").read_text() == words
+    (mirror[0] / "sent.txt").unlink()
+    assert load_text().sha256 == novel.sha256
+
+
+def test_a_machine_without_data_says_both_ways(alone, mirror, monkeypatch):
+    monkeypatch.setattr(text, "NOVEL", text.NOVEL._replace(addresses=[f"{mirror[1]}none"]))
+    monkeypatch.setattr(mitdb, "MIRRORS", (f"{mirror[1]}none/",))
     for load in (load_beats, partial(load_text, None)):
-        with pytest.raises(InputError, match=r"--data, \$HFSIM_DATA"):
+        with pytest.raises(InputError, match=rf"--data, \$HFSIM_DATA.*{mirror[1]}"):
             load(None)
 
 
@@ -172,6 +197,56 @@ def test_beats_keep_patients_apart():
     assert data.train.images.shape[1] == 504 and 0.1 < data.train.images.std() < 1  # mV
     # PhysioNet counts 992 + 373 + 2 + 2 abnormal ones among the 2,955 beats of record 208; two lie at its ends
     assert 1360 <= int(data.test.labels.sum()) <= 1375
+
+
+def written(folder: Path, number: int, marks: str, samples: int = 3000) -> np.ndarray:
+    """A record in PhysioNet's form, a beat at every 300th sample; returns its counts."""
+    import wfdb
+
+    counts = np.random.default_rng(number).integers(0, 2048, (samples, 2))
+    leads = {"units": ["mV"] * 2, "sig_name": ["MLII", "V1"], "fmt": ["212"] * 2, "adc_gain": [200] * 2}
+    wfdb.wrsamp(str(number), 360, d_signal=counts, baseline=[1024] * 2, write_dir=str(folder), **leads)
+    at = 100 + 300 * np.arange(len(marks))
+    wfdb.wrann(str(number), "atr", at, symbol=list(marks), write_dir=str(folder))
+    return counts
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of pandas, in wfdb
+def test_beats_are_cut_from_the_records_of_physionet(alone, mirror, monkeypatch):
+    # the first window begins before the record; + is a change of rhythm and no beat
+    marks = {100: "NNVN+NAN", 208: "NVVFNN", 234: "NNN+NNNNQ"}
+    counts = {number: written(mirror[0], number, beats) for number, beats in marks.items()}
+    files = sorted(mirror[0].iterdir())
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    (alone / "sums").write_text(sums)
+    monkeypatch.setattr(mitdb, "SUMS", alone / "sums")
+    monkeypatch.setattr(mitdb, "MIRRORS", (mirror[1],))
+    cut = mitdb.load_selection()
+    assert "".join(cut.symbol) == "NVNNAN" + "VVFNN" + "NNNNNNQ"
+    assert cut.record.tolist() == [100] * 6 + [208] * 5 + [234] * 7
+    for window, number, center in zip(
+        cut.beats[[0, 1, 5, 6]], (100, 100, 100, 208), (400, 700, 2200, 400), strict=True
+    ):
+        np.testing.assert_array_equal(window, counts[number][center - 126 : center + 126])
+    few = mitdb.selected((mitdb.cut(n, s, None) for n, s in mitdb.sources().items()), each=2)
+    assert np.sum((few.symbol == "N") & (few.record != 208)) == np.sum((few.symbol != "N") & (few.record != 208)) == 2
+    assert np.sum(few.record == 208) == 5
+    beats = load_beats()  # what was fetched is used again
+    (mirror[0] / "100.dat").unlink()
+    np.testing.assert_array_equal(load_beats().signal, beats.signal)
+    np.testing.assert_array_equal(beats.signal, (cut.beats - 1024) / np.float32(200))
+    (alone / "variable" / "mitdb" / "208.dat").write_bytes(b"short")
+    with pytest.raises(InputError, match=r"208\.dat"):
+        load_beats()
+
+
+def test_all_records_of_the_database_have_their_sums():
+    files = mitdb.sources()
+    assert len(files) == 48 and mitdb.TESTED in files
+    sums = {source.sha256 for record in files.values() for source in record}
+    assert len(sums) == 144 and all(len(bytes.fromhex(sum)) == 32 for sum in sums)
+    for number, record in files.items():
+        assert [s.path for s in record] == [f"mitdb/{number}.{kind}" for kind in ("atr", "dat", "hea")]
 
 
 def test_a_file_without_beats_is_refused(alone):

@@ -1,7 +1,6 @@
 """The options of training by pulses on a text."""
 
 import dataclasses
-import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -81,9 +80,9 @@ class CharLSTM(PulsedConfiguration):
 
     @cached_property
     def _digest(self) -> str:
-        from training.data.text import text_file
+        from training.data.text import load_text
 
-        return "sha256 " + hashlib.sha256(text_file(self.text, self.data).read_bytes()).hexdigest()
+        return f"sha256 {load_text(self.text, self.data).sha256}"
 
     def job(self):
         from training.char_lstm.job import CharLSTMJob

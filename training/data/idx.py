@@ -106,7 +106,7 @@ def parts(labels: Int[np.ndarray, " samples"], validation: int) -> tuple[np.ndar
 def _load(name: str, sums: tuple, mirrors: tuple[str, ...], data: Path | None) -> Dataset:
     arrays = []
     for file, (sha256, packed) in zip(NAMES, sums, strict=True):
-        source = Source(f"{name}/{file}", sha256, mirrors, packed)
+        source = Source(f"{name}/{file}", sha256, [f"{mirror}{file}.gz" for mirror in mirrors], packed)
         arrays.append(decode(contents(source, data), source.path))
     images, labels, test_images, test_labels = arrays
     train, validation = parts(labels, VALIDATION)

@@ -6,9 +6,8 @@ A file `mitbih_online_task.npz` of a data directory holds
     symbol  text (beats): the annotation, "N" for normal
     record  int (beats): number of the record
 
-with 10,000 normal and 10,000 abnormal beats from all records but 208, and all beats of 208, the patient tested on. The
-selection has no public mirror; the records are at physionet.org/content/mitdb (ODC-By 1.0; G. B. Moody, R. G. Mark,
-IEEE Eng. Med. Biol. 20(3), 45 (2001)).
+with 10,000 normal and 10,000 abnormal beats from all records but 208, and all beats of 208, the patient tested on.
+Where there is no such file, such a selection is drawn from the records themselves (training/data/mitdb.py).
 """
 
 import zipfile
@@ -19,11 +18,11 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from hfsim.errors import InputError
+from training.data.mitdb import NORMAL, TESTED, Cut, load_selection
 from training.data.sets import Dataset, Split
-from training.data.sources import find, missing
+from training.data.sources import find
 
 FILE = "mitbih_online_task.npz"
-TESTED = 208
 ZERO, COUNTS_PER_MV = 1024, 200.0
 VALIDATION_RECORDS = (105, 116, 200, 213, 231)
 """Five patients to choose by, our choice: neither trained nor tested on."""
@@ -46,20 +45,23 @@ class Beats(NamedTuple):
 
 
 def load_beats(data: Path | None = None) -> Beats:
-    """All beats of the file.
+    """All beats of the file, or else of a selection from PhysioNet's records.
 
     Raises:
-        InputError: there is none, or it is another.
+        InputError: neither is to be had, or one is damaged.
     """
     place = find(FILE, data)
-    if place is None:
-        raise missing(FILE, data, "no mirror has this selection: training/data/mitbih.py says what the file holds")
+    beats, symbol, record = load_selection(data) if place is None else _read(place)
+    signal = (beats.astype(np.float32) - ZERO) / COUNTS_PER_MV
+    return Beats(signal, symbol != NORMAL, record.astype(np.int32))
+
+
+def _read(place: Path) -> Cut:
     try:
         with np.load(place, allow_pickle=False) as file:
-            beats, symbol, record = (file[name] for name in ("beats", "symbol", "record"))
+            beats, symbol, record = (file[name] for name in Cut._fields)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(str(place), "hold beats, symbol and record", f"damaged ({error})") from error
     if beats.shape[1:] != (252, 2) or not len(beats) == len(symbol) == len(record):
         raise InputError(str(place), "hold beats of shape (n, 252, 2)", f"of shape {beats.shape}")
-    signal = (beats.astype(np.float32) - ZERO) / COUNTS_PER_MV
-    return Beats(signal, symbol != "N", record.astype(np.int32))
+    return Cut(beats, symbol, record)

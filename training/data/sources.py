@@ -18,17 +18,22 @@ DOWNLOAD_SECONDS = 60
 """Of silence, after which a mirror counts as out of reach."""
 
 
-class Source(NamedTuple):
-    """A file: its place below a directory, sha256 of its contents, and mirrors with the sum of what they send.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-    Contents are those without gzip: a file NAME and a file NAME.gz are the same to us. `packed` is pooch's
-    "algorithm:sum" of NAME.gz, which every mirror, an address that ends in a slash, has.
+
+class Source(NamedTuple):
+    """A file: its place below a directory, sha256 of its contents, and addresses that send it.
+
+    Contents are those without gzip: a file NAME and a file NAME.gz are the same to us. `sent` is pooch's
+    "algorithm:sum" of what the addresses send, where that is not the contents: gzip at addresses that end in .gz. A
+    `text` is brought to its plain form before it is summed and kept.
     """
 
     path: str
     sha256: str
-    mirrors: Sequence[str] = ()
-    packed: str = ""
+    addresses: Sequence[str] = ()
+    sent: str = ""
+    text: bool = False
 
 
 def directories(data: Path | None) -> list[Path]:
@@ -53,7 +58,7 @@ def contents(source: Source, data: Path | None) -> bytes:
     """
     place = find(source.path, data, packed=True)
     if place is None:
-        place = _download(source, data)
+        place = download(source, data)
     return checked(place, source.sha256)
 
 
@@ -79,21 +84,44 @@ def missing(path: str, data: Path | None, how: str) -> InputError:
     return InputError(path, f"lie in one of {looked} (--data, ${VARIABLE})", "in none", how)
 
 
-def _download(source: Source, data: Path | None) -> Path:
-    """Fetch a file into the first directory; returns its place."""
+def plain(raw: bytes) -> bytes:
+    """A text without byte-order mark, its lines ended by a newline alone."""
+    return raw.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n")
+
+
+def download(source: Source, data: Path | None) -> Path:
+    """Fetch a file into the first directory; returns its place.
+
+    Raises:
+        InputError: no address sends what it should.
+    """
     import pooch
     import requests
 
     target = directories(data)[0] / source.path
     told = []
-    for mirror in source.mirrors:
-        address = f"{mirror}{target.name}.gz"
-        loader: Any = pooch.HTTPDownloader(timeout=DOWNLOAD_SECONDS)
+    for address in source.addresses:
+        name = f"{target.name}.gz" if address.endswith(".gz") else target.name
         try:
             pooch.get_logger().setLevel("WARNING")
-            pooch.retrieve(address, source.packed, f"{target.name}.gz", target.parent, downloader=loader)
-            return target.with_name(f"{target.name}.gz")
+            known = source.sent or f"sha256:{source.sha256}"
+            pooch.retrieve(address, known, name, target.parent, downloader=_downloader(source.text))
+            return target.with_name(name)
         except (requests.RequestException, ValueError, OSError) as error:  # ValueError: the sum is another
             told.append(f"{address} ({type(error).__name__})")
     how = f"nor could it be downloaded from {', '.join(told)}; put it there, or try again with the internet"
     raise missing(source.path, data, how)
+
+
+def _downloader(text: bool):
+    """What pooch calls to fetch an address into a file, before it takes the sum."""
+    import pooch
+
+    http: Any = pooch.HTTPDownloader(timeout=DOWNLOAD_SECONDS)
+
+    def fetch(address: str, place: str, pooch_: Any) -> None:
+        http(address, place, pooch_)
+        if text:
+            Path(place).write_bytes(plain(Path(place).read_bytes()))
+
+    return fetch

@@ -16,15 +16,22 @@ import numpy as np
 from jaxtyping import Int
 
 from hfsim.errors import InputError
-from training.data.sources import find, missing
+from training.data.sources import Source, download, find, plain
 
-DEFAULT = "war_and_peace.txt"
+NOVEL = Source(
+    "war_and_peace.txt",
+    "2f4885a73244ab9204a7a031f3d009aece5205f8caa9603c157957cda586f0fd",
+    ("https://cs.stanford.edu/people/karpathy/char-rnn/warpeace_input.txt",),
+    text=True,
+)
+"""Tolstoy's novel (public domain) as used for character networks since A. Karpathy, J. Johnson, L. Fei-Fei,
+arXiv:1506.02078; the sum is that of the plain text. A local file of that name may be another edition."""
 SHARES = (0.9, 0.95)
 """Where the training part ends, and where the validation part does."""
 
 
 class Text(NamedTuple):
-    """Three parts of a text as numbers of the vocabulary's characters; `sha256` is the file's."""
+    """Three parts of a text as numbers of the vocabulary's characters; `sha256` is that of the plain text."""
 
     vocabulary: str
     train: Int[np.ndarray, " characters"]
@@ -38,18 +45,12 @@ class Text(NamedTuple):
 
 
 def text_file(path: Path | None = None, data: Path | None = None) -> Path:
-    """The file of a text: `path` (--text), else war_and_peace.txt of a data directory.
+    """The file of a text: `path` (--text), else war_and_peace.txt of a data directory, else of a mirror.
 
     Raises:
         InputError: there is none.
     """
-    place = path if path is not None else find(DEFAULT, data)
-    if place is None:
-        how = (
-            "give any text with --text FILE; editions of this one are at gutenberg.org/ebooks/2600 and, as used for "
-            "character networks, at cs.stanford.edu/people/karpathy/char-rnn/warpeace_input.txt"
-        )
-        raise missing(DEFAULT, data, how)
+    place = path or find(NOVEL.path, data) or download(NOVEL, data)
     if not place.is_file():
         raise InputError("--text", "be a file", str(place))
     return place
@@ -62,9 +63,9 @@ def load_text(path: Path | None = None, data: Path | None = None) -> Text:
         InputError: it is not to be had, is no text, or too short to be cut.
     """
     place = text_file(path, data)
-    raw = place.read_bytes()
+    raw = plain(place.read_bytes())
     try:
-        characters = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        characters = raw.decode()
     except UnicodeDecodeError as error:
         raise InputError("--text", "be a text in UTF-8", f"{place} ({error.reason})") from error
     if len(characters) < 1000:
