@@ -6,15 +6,16 @@ What is read of the fast array is collected, and the slow array gets pulses only
 
 s is the rule's own: v itself, or v with its chopper and its reference. H is a low-pass filter: noise of A's devices and
 reads averages out before a coarse device of C has to move. How well it does depends on r: v is noisy by a few steps of
-A, whatever the gradient, so that C walks at random, by r dw_A dw_C a read for each step of that noise. Hence
+A, whatever the gradient, so that C walks at random, by r dw_A dw_C = lr/s a read for each step of that noise, s being
+the strength of A's trains, large for small gradients. Hence
 
-    r = min(lr, lr_most)/(dw_C dw_A s),    lr_most = ceiling s_0/sqrt(10 + n)
+    r = min(lr, lr_most)/(dw_C dw_A s),    lr_most = ceiling/sqrt(100/s^2 + sum 1/s^2)
 
-n is how often each row was read, s large for small gradients, and s_0 its least value so far. While gradients are
-largest the walk of the first n reads is then ceiling sqrt(ln(1 + n/10)), however long the training is, and it is less
-in proportion when they are smaller.
+with the sum over the reads of the row so far. The variance of the walk, ceiling^2 sum [1/s^2 / (100/s^2 + sum 1/s^2)],
+then grows only as a logarithm of the number n of reads: it is at most ceiling^2 ln(1 + n/100) under gradients of one
+size. AdaGrad divides by the gradients themselves in this way, and forgives any learning rate for the same reason.
 
-T. Gokmen, Front. Artif. Intell. 4, 699148 (2021).
+T. Gokmen, Front. Artif. Intell. 4, 699148 (2021); R. Ward, X. Wu, L. Bottou, J. Mach. Learn. Res. 21, 219 (2020).
 """
 
 import abc
@@ -27,7 +28,8 @@ from jaxtyping import Array, Float
 from hfsim.learning.row_transfer import AbstractRowTransfer, Read
 from hfsim.parameters import parameter
 
-_FIRST_ROUNDS = 10.0  # reads of each row over which the walk is bounded evenly; then by the logarithm of their number
+_FIRST_ROUNDS = 100.0  # reads of a row over which the walk is bounded evenly; then by the logarithm of their number
+_TINY = 1e-30
 
 
 class Buffer(NamedTuple):
@@ -44,8 +46,8 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     ceiling: Float[Array, ""] = parameter(
         unit="1",
         bounds=(0.0, 1e9),
-        doc="random walk of the slow array, in weight for each step of noise of the fast one, at the largest gradients",
-        default=0.15,
+        doc="random walk of the slow array, in weight for each step of noise of the fast one",
+        default=0.05,
     )
 
     @abc.abstractmethod
@@ -56,9 +58,9 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
     def received(self, of_rule: Any, read: Read) -> tuple[Any, Float[Array, " outputs"]]:
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
-    def rate_now(self, strengths, rounds):
-        most = self.ceiling * strengths.least / jnp.sqrt(_FIRST_ROUNDS + rounds)
-        return jnp.minimum(self.learning_rate, most)
+    def rate_now(self, strengths):
+        variance = _FIRST_ROUNDS / strengths.now**2 + strengths.walk
+        return jnp.minimum(self.learning_rate, self.ceiling / jnp.sqrt(jnp.maximum(variance, _TINY)))
 
     def start_memory(self, shape):
         return Buffer(jnp.zeros(shape), self.start_of_rule(shape))

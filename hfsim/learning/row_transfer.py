@@ -109,8 +109,8 @@ class AbstractRowTransfer(AbstractPulsedRule):
         """The chopper of one row after a read."""
         return chopper
 
-    def rate_now(self, strengths: Strengths, rounds: Float[Array, " samples"]) -> Float[Array, " samples"]:
-        """The learning rate of each sample; `rounds` is how often all rows were read before it."""
+    def rate_now(self, strengths: Strengths) -> Float[Array, " samples"]:
+        """The learning rate of each sample."""
         return jnp.broadcast_to(self.learning_rate, strengths.now.shape)
 
     def start(self, w, key):
@@ -143,11 +143,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
             carry=array.chopper,
         )
         granularity = self.slow.granularity * self.fast.granularity
-        rates = (
-            rate
-            * self.rate_now(strengths, trains.number / interval)
-            / (granularity * jnp.maximum(strengths.now, _TINY))
-        )
+        rates = rate * self.rate_now(strengths) / (granularity * jnp.maximum(strengths.now, _TINY))
 
         def transfer(carry, inputs):
             read, own, number = inputs

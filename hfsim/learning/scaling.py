@@ -8,7 +8,8 @@ sample by sample, so that the split of a batch does not matter. With `AutoScale`
 the granularity of the devices needs to be known beforehand. A device of few states forgets after as many pulses: n near
 its states per window makes its memory as long as the wait for a read; more would be forgotten before it is read.
 
-The least s so far is that of the largest gradients so far; it counts once half of `memory` samples are averaged.
+What noise of the reads makes of a slow array's weights is lr/s a read, for each step of noise: the sum of 1/s^2 over
+the reads of a row is the variance of that walk, at lr = 1.
 """
 
 import abc
@@ -25,10 +26,15 @@ _TINY = 1e-20
 
 
 class Strengths(NamedTuple):
-    """Of each sample's trains: s, and the least s so far."""
+    """Of each sample's trains: s, and the sum of 1/s^2 over the reads of a row up to it, a read counted as it nears."""
 
     now: Float[Array, " samples"]
-    least: Float[Array, " samples"]
+    walk: Float[Array, " samples"]
+
+
+def _share(s, interval: int):
+    """Of one sample in the walk."""
+    return 1 / (s**2 * interval)
 
 
 class AbstractScale(PhysicalModel):
@@ -58,11 +64,16 @@ class FixedScale(AbstractScale):
     rate: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e6), doc="learning rate of the array")
 
     def start(self):
-        return jnp.zeros((0,))
+        return jnp.zeros((1,))  # the walk
 
     def strengths(self, memory, factors, granularity, interval):
         s = jnp.broadcast_to(self.rate / granularity, factors.x.shape[:1])
-        return memory, Strengths(s, s)
+
+        def sample(walk, s):
+            walk = walk + _share(s, interval)
+            return walk, Strengths(s, walk[0])
+
+        return jax.lax.scan(sample, memory, s)
 
 
 class AutoScale(AbstractScale):
@@ -76,7 +87,7 @@ class AutoScale(AbstractScale):
     )
 
     def start(self):
-        return jnp.zeros((4,)).at[3].set(jnp.inf)  # sums of weights, of mean |x| and of mean |delta|; the least s
+        return jnp.zeros((4,))  # sums of weights, of mean |x| and of mean |delta|; the walk
 
     def strengths(self, memory, factors, granularity, interval):
         size = (jnp.mean(jnp.abs(side), axis=-1) for side in factors)
@@ -85,8 +96,7 @@ class AutoScale(AbstractScale):
         def sample(memory, new):
             total = memory[:3] * (1 - 1 / self.memory) + new
             s = self.pulses / interval * total[0] ** 2 / jnp.maximum(total[1] * total[2], _TINY)
-            # not of the first few samples, one of which may be far from the mean
-            least = jnp.where(total[0] < self.memory / 2, memory[3], jnp.minimum(memory[3], s))
-            return jnp.append(total, least).astype(memory.dtype), Strengths(s, jnp.minimum(least, s))
+            walk = memory[3] + _share(s, interval)
+            return jnp.append(total, walk).astype(memory.dtype), Strengths(s, walk)
 
         return jax.lax.scan(sample, memory, seen)

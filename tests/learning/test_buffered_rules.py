@@ -93,7 +93,7 @@ def by_hand(kind, rule, given, strength, offset=0.0, slope=0.0, reads_per_period
     mean, reference = np.zeros((INPUTS, OUTPUTS)), np.zeros((INPUTS, OUTPUTS))
     chop, reads, turns = np.ones(INPUTS), np.zeros(INPUTS, int), np.zeros(INPUTS, int)
     interval = rule.transfer_every * INPUTS
-    most = float(rule.ceiling) * strength / np.sqrt(10 + np.arange(x.shape[0]) / interval)
+    most = float(rule.ceiling) * strength / np.sqrt(100 + np.arange(1, x.shape[0] + 1) / interval)
     r = rate * np.minimum(float(rule.learning_rate), most) / (DW_A * DW_C * strength)
     read = 0
     for b in range(x.shape[0]):
@@ -209,15 +209,15 @@ def test_no_learning_rate_does_more_than_the_ceiling():
         rule = made("v2", LASTING, 8.0, learning_rate=rate, ceiling=2.0**-10)
         state, weights = learned(rule, started(rule, zeros()), given, jnp.float32(0.5))
         ends.append((weights[-1], state.arrays[0].memory.held))
-        assert rate > 2.0**-10 * 8.0 / np.sqrt(10)
+        assert rate > 2.0**-10 * 8.0 / np.sqrt(100)
     _, C, H, _ = by_hand("v2", rule, given, 8.0, rate=0.5)
     for weights, held in ends:
         np.testing.assert_array_equal(weights, C)
-        np.testing.assert_allclose(held, H, rtol=1e-5)
+        np.testing.assert_allclose(held, H, atol=1e-4)  # what is left of sums of some ten pulses, in float32
     assert np.abs(C).max() > 20 * DW_C
 
 
-def test_the_ceiling_falls_with_the_gradients():
+def test_the_ceiling_bounds_the_walk_of_the_slow_array():
     # gradients that double, then shrink: what the buffer gets is compared with the scale's own strengths, read by read
     size = np.concatenate([np.full(60, 0.5), np.full(60, 1.0), np.full(60, 0.25)]).astype(np.float32)
     given = factors(180)
@@ -225,13 +225,12 @@ def test_the_ceiling_falls_with_the_gradients():
     scale, ceiling = AutoScale(pulses=4.0, memory=20.0), 0.01
     rule = made("v2", LASTING, 8.0, scale=scale, ceiling=ceiling, learning_rate=1e3, transfer_every=1, most_pulses=1)
     strengths = scale.strengths(scale.start(), given, DW_A, INPUTS)[1]
-    now, least = (np.asarray(side, np.float64) for side in strengths)
-    assert np.all(now[:13] == least[:13])  # too few samples to know
-    np.testing.assert_allclose(least[20:], np.minimum.accumulate(now[13:])[7:], rtol=1e-6)
-    rounds = np.arange(180) / INPUTS
-    most = ceiling * least / np.sqrt(10 + rounds)
-    np.testing.assert_allclose(rule.rate_now(strengths, jnp.asarray(rounds)), most, rtol=1e-5)
-    assert least[-1] / now[-1] == pytest.approx(0.25, rel=0.3)
+    now = np.asarray(strengths.now, np.float64)
+    walk = np.cumsum(1 / now**2) / INPUTS
+    np.testing.assert_allclose(strengths.walk, walk, rtol=1e-5)
+    most = ceiling / np.sqrt(100 / now**2 + walk)
+    np.testing.assert_allclose(rule.rate_now(strengths), most, rtol=1e-5)
+    assert now[119] < now[59] / 1.5 and now[179] > 2 * now[119] and most[179] > 2 * most[119]
 
     # one read of a row after another: H + C/dw_C grows by r v, with r of the sample after which it is read
     held = np.zeros((INPUTS, OUTPUTS))

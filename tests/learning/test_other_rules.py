@@ -270,8 +270,9 @@ def test_a_refresh_in_its_turn_leaves_the_write_noise_of_others_alone():
 
 def test_a_fixed_scale_is_a_learning_rate_over_the_granularity():
     memory, strength = FixedScale(0.3).strengths(FixedScale(0.3).start(), factors(7), 0.02, 10)
-    np.testing.assert_allclose(strength, np.full((2, 7), 15.0), rtol=1e-6)  # now, and the least so far
-    assert memory.shape == (0,)
+    np.testing.assert_allclose(strength.now, np.full(7, 15.0), rtol=1e-6)
+    np.testing.assert_allclose(strength.walk, np.arange(1, 8) / 10 / 15.0**2, rtol=1e-5)
+    np.testing.assert_array_equal(memory, strength.walk[-1:])
 
 
 def test_an_auto_scale_gives_its_pulses_between_two_reads():
@@ -316,7 +317,7 @@ def test_a_scale_does_not_depend_on_the_split_of_a_batch():
 def test_a_scale_survives_samples_without_a_gradient():
     scale, none = AutoScale(), Factors(jnp.ones((2, 3)), jnp.zeros((2, 4)))
     memory, strength = scale.strengths(scale.start(), none, 1.0, 5)
-    assert np.all(np.isfinite(strength)) and np.all(np.isfinite(memory[:3]))
+    assert np.all(np.isfinite(strength)) and np.all(np.isfinite(memory))
 
 
 # -------------------------------------------------------------------------------------------- reads of rows

@@ -28,7 +28,7 @@ class PulsedConfiguration(Configuration):
     """Reads of a row between two turns of AGAD's chopper."""
     chopper: float = 0.1
     """Probability that c-TTv2's chopper turns after a read."""
-    ceiling: float = 0.15
+    ceiling: float = 0.05
     """How far the slow array may walk at random, in weight for each step of noise of the fast one, however large the
     learning rate."""
 

@@ -26,7 +26,7 @@ class TransferSettings(NamedTuple):
     """Of AGAD's chopper."""
     chopper: float = 0.1
     """Probability of c-TTv2's chopper."""
-    ceiling: float = 0.15
+    ceiling: float = 0.05
     """Of the random walk of the slow array, in weight for each step of noise of the fast one."""
 
 
