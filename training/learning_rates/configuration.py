@@ -11,16 +11,12 @@ from training.pulsed.configuration import ImagesConfiguration
 class LearningRates(ImagesConfiguration):
     """Train the network of mnist-mlp by one rule at many learning rates.
 
-    Once with the rule's ceiling, which is made of the granularity of the devices and the size of the gradients, and
-    once without. Digital biases have a learning rate of their own, the same for all.
+    Once with the rule's ceiling, which comes of the granularity of the devices and the size of the gradients, and once
+    without. Digital biases have a learning rate of their own, the same for all.
     """
 
     name: ClassVar[str] = "learning-rates"
 
-    epochs: int = 6
-    """Passes over the training images, of every network."""
-    decay: float = 0.7
-    """Factor on the learning rate after each epoch."""
     rule: Literal["agad", "cttv2", "ttv2"] = "agad"
     """Which rule."""
     rates: tuple[float, ...] = (0.5, 1.5, 5.0, 15.0, 50.0)
