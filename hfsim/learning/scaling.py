@@ -26,7 +26,7 @@ _TINY = 1e-20
 
 
 class Strengths(NamedTuple):
-    """Of each sample's trains: s, and the sum of 1/s^2 over the reads of a row so far, one sample being 1/T of a read."""
+    """Of each sample's trains: s, and the sum of 1/s^2 over the reads of a row so far; a sample is 1/T of a read."""
 
     now: Float[Array, " samples"]
     walk: Float[Array, " samples"]
