@@ -11,9 +11,10 @@ the strength of A's trains, large for small gradients. Hence
 
     r = min(lr, lr_most)/(dw_C dw_A s),    lr_most = ceiling/sqrt(100/s^2 + sum 1/s^2)
 
-with the sum over the reads of the row so far. The variance of the walk, ceiling^2 sum [1/s^2 / (100/s^2 + sum 1/s^2)],
-then grows only as a logarithm of the number n of reads: it is at most ceiling^2 ln(1 + n/100) under gradients of one
-size. AdaGrad divides by the gradients themselves in this way, and forgives any learning rate for the same reason.
+with the sum over the reads of a row so far. The variance of the walk, ceiling^2 sum [1/s^2 / (100/s^2 + sum 1/s^2)], is
+then at most ceiling^2 ln(1 + n/100) after n reads under gradients of one size, and more only where they keep growing.
+AdaGrad divides by the gradients themselves in this way, and forgives any learning rate for the same reason. How many
+steps of noise a read has is not known to the rule: a coarser read needs a lower ceiling.
 
 T. Gokmen, Front. Artif. Intell. 4, 699148 (2021); R. Ward, X. Wu, L. Bottou, J. Mach. Learn. Res. 21, 219 (2020).
 """
@@ -59,7 +60,7 @@ class AbstractBufferedTransfer(AbstractRowTransfer):
         """What the rule remembers of a row after a read, and what of it goes to the buffer."""
 
     def rate_now(self, strengths):
-        variance = _FIRST_ROUNDS / strengths.now**2 + strengths.walk
+        variance = _FIRST_ROUNDS * strengths.inverse**2 + strengths.walk
         return jnp.minimum(self.learning_rate, self.ceiling / jnp.sqrt(jnp.maximum(variance, _TINY)))
 
     def start_memory(self, shape):

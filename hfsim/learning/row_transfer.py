@@ -35,8 +35,6 @@ from hfsim.learning.rows import RowRead, pulsed_row, row_of
 from hfsim.learning.scaling import AbstractScale, AutoScale, Strengths
 from hfsim.learning.synapse import AbstractSynapse
 
-_TINY = 1e-20
-
 
 class TransferArrays(NamedTuple):
     """The arrays of a matrix: A, C, the choppers, what is remembered of reads, what the scale remembers.
@@ -111,7 +109,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
 
     def rate_now(self, strengths: Strengths) -> Float[Array, " samples"]:
         """The learning rate of each sample."""
-        return jnp.broadcast_to(self.learning_rate, strengths.now.shape)
+        return jnp.broadcast_to(self.learning_rate, strengths.inverse.shape)
 
     def start(self, w, key):
         fast = start_array(self.fast, jnp.zeros_like(w), stream(key, "fast"))
@@ -143,7 +141,7 @@ class AbstractRowTransfer(AbstractPulsedRule):
             carry=array.chopper,
         )
         granularity = self.slow.granularity * self.fast.granularity
-        rates = rate * self.rate_now(strengths) / (granularity * jnp.maximum(strengths.now, _TINY))
+        rates = rate * self.rate_now(strengths) * strengths.inverse / granularity
 
         def transfer(carry, inputs):
             read, own, number = inputs

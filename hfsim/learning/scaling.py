@@ -4,9 +4,10 @@
     AutoScale     s = n/(T <|x|> <|delta|>): every device gets n pulses on average from one read of its row to the next
 
 T is the number of samples between two reads of a row, <> the mean over lines and over the last `memory` samples, taken
-sample by sample, so that the split of a batch does not matter. With `AutoScale` neither the size of the gradients nor
-the granularity of the devices needs to be known beforehand. A device of few states forgets after as many pulses: n near
-its states per window makes its memory as long as the wait for a read; more would be forgotten before it is read.
+sample by sample, so that the split of a batch does not matter; a sample that is not finite is left out. With
+`AutoScale` neither the size of the gradients nor the granularity of the devices needs to be known beforehand. A device
+of few states forgets after as many pulses: n near its states per window makes its memory as long as the wait for a
+read; more would be forgotten before it is read.
 
 What noise of the reads makes of a slow array's weights is lr/s a read, for each step of noise: the sum of 1/s^2 over
 the reads of a row is the variance of that walk, at lr = 1.
@@ -22,19 +23,26 @@ from jaxtyping import Array, Float
 from hfsim.learning.factors import Factors
 from hfsim.parameters import PhysicalModel, parameter
 
-_TINY = 1e-20
+_TINY = 1e-20  # of 1/s, and of a learning rate
 
 
 class Strengths(NamedTuple):
-    """Of each sample's trains: s, and the sum of 1/s^2 over the reads of a row so far; a sample is 1/T of a read."""
+    """Of each sample's trains: 1/s, and the sum of 1/s^2 over the reads of a row so far; a sample is 1/T of a read."""
 
-    now: Float[Array, " samples"]
+    inverse: Float[Array, " samples"]
     walk: Float[Array, " samples"]
 
+    @property
+    def now(self) -> Float[Array, " samples"]:
+        """s, large but finite without a gradient."""
+        return 1 / jnp.maximum(self.inverse, _TINY)
 
-def _share(s, interval: int):
-    """Of one sample in the walk."""
-    return 1 / (s**2 * interval)
+
+def _walked(memory: Float[Array, "2"], inverse: Float[Array, ""], interval: int) -> Float[Array, "2"]:
+    """The walk and what it lacks by rounding, after one more sample: a compensated sum, in which none is too small."""
+    share = inverse**2 / interval - memory[1]
+    walk = memory[0] + share
+    return jnp.stack([walk, (walk - memory[0]) - share])
 
 
 class AbstractScale(PhysicalModel):
@@ -64,16 +72,16 @@ class FixedScale(AbstractScale):
     rate: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e6), doc="learning rate of the array")
 
     def start(self):
-        return jnp.zeros((1,))  # the walk
+        return jnp.zeros((2,))  # the walk
 
     def strengths(self, memory, factors, granularity, interval):
-        s = jnp.broadcast_to(self.rate / granularity, factors.x.shape[:1])
+        inverse = granularity / jnp.maximum(self.rate, _TINY)
 
-        def sample(walk, s):
-            walk = walk + _share(s, interval)
-            return walk, Strengths(s, walk[0])
+        def sample(memory, _):
+            memory = _walked(memory, inverse, interval).astype(memory.dtype)
+            return memory, Strengths(inverse, memory[0])
 
-        return jax.lax.scan(sample, memory, s)
+        return jax.lax.scan(sample, memory, length=factors.x.shape[0])
 
 
 class AutoScale(AbstractScale):
@@ -87,16 +95,17 @@ class AutoScale(AbstractScale):
     )
 
     def start(self):
-        return jnp.zeros((4,))  # sums of weights, of mean |x| and of mean |delta|; the walk
+        return jnp.zeros((5,))  # sums of weights, of mean |x| and of mean |delta|; the walk
 
     def strengths(self, memory, factors, granularity, interval):
         size = (jnp.mean(jnp.abs(side), axis=-1) for side in factors)
         seen = jnp.stack([jnp.ones(factors.x.shape[:1]), *size], axis=-1).astype(memory.dtype)
 
         def sample(memory, new):
-            total = memory[:3] * (1 - 1 / self.memory) + new
-            s = self.pulses / interval * total[0] ** 2 / jnp.maximum(total[1] * total[2], _TINY)
-            walk = memory[3] + _share(s, interval)
-            return jnp.append(total, walk).astype(memory.dtype), Strengths(s, walk)
+            total = memory[:3] * (1 - 1 / self.memory) + jnp.where(jnp.all(jnp.isfinite(new)), new, 0.0)
+            count = jnp.maximum(total[0], _TINY)
+            inverse = interval / self.pulses * (total[1] / count) * (total[2] / count)
+            memory = jnp.concatenate([total, _walked(memory[3:], inverse, interval)]).astype(memory.dtype)
+            return memory, Strengths(inverse, memory[3])
 
         return jax.lax.scan(sample, memory, seen)

@@ -272,7 +272,7 @@ def test_a_fixed_scale_is_a_learning_rate_over_the_granularity():
     memory, strength = FixedScale(0.3).strengths(FixedScale(0.3).start(), factors(7), 0.02, 10)
     np.testing.assert_allclose(strength.now, np.full(7, 15.0), rtol=1e-6)
     np.testing.assert_allclose(strength.walk, np.arange(1, 8) / 10 / 15.0**2, rtol=1e-5)
-    np.testing.assert_array_equal(memory, strength.walk[-1:])
+    assert memory[0] == strength.walk[-1]
 
 
 def test_an_auto_scale_gives_its_pulses_between_two_reads():
@@ -317,7 +317,34 @@ def test_a_scale_does_not_depend_on_the_split_of_a_batch():
 def test_a_scale_survives_samples_without_a_gradient():
     scale, none = AutoScale(), Factors(jnp.ones((2, 3)), jnp.zeros((2, 4)))
     memory, strength = scale.strengths(scale.start(), none, 1.0, 5)
-    assert np.all(np.isfinite(strength)) and np.all(np.isfinite(memory))
+    assert np.all(np.isfinite(strength)) and np.all(np.isfinite(strength.now)) and np.all(np.isfinite(memory))
+
+    def walk(pulses):
+        own = AutoScale(pulses=pulses, memory=scale.memory)
+        return own.strengths(scale.start(), none, 1.0, 5)[1].walk
+
+    assert np.all(jax.jvp(walk, (jnp.asarray(5.0),), (jnp.asarray(1.0),))[1] == 0)
+
+
+@pytest.mark.parametrize("broken", [jnp.inf, jnp.nan])
+def test_a_sample_that_is_not_finite_is_left_out_of_a_scale(broken):
+    scale, given = AutoScale(memory=5.0), factors(12)
+    spoilt = given._replace(delta=given.delta.at[6, 2].set(broken))
+    memory, strength = scale.strengths(scale.start(), spoilt, 1.0, 5)
+    assert np.all(np.isfinite(memory)) and np.all(np.isfinite(strength))
+    np.testing.assert_array_equal(strength.inverse[:6], scale.strengths(scale.start(), given, 1.0, 5)[1].inverse[:6])
+    assert strength.inverse[6] == pytest.approx(float(strength.inverse[5]), rel=1e-6)
+
+
+def test_no_sample_is_too_small_for_the_walk():
+    # a hundredth of what a float32 of this size resolves, a hundred thousand times
+    scale, interval = FixedScale(1.0), 10
+    begun = jnp.asarray([1.0, 0.0])
+    share = np.float32(6e-10)
+    given = Factors(jnp.ones((100_000, 1)), jnp.ones((100_000, 1)))
+    memory, strength = jax.jit(lambda m, f: scale.strengths(m, f, np.sqrt(share * interval), interval))(begun, given)
+    assert float(memory[0]) - 1 == pytest.approx(6e-5, rel=1e-2)
+    assert np.all(np.diff(strength.walk) >= 0)
 
 
 # -------------------------------------------------------------------------------------------- reads of rows

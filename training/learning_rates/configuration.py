@@ -19,7 +19,7 @@ class LearningRates(ImagesConfiguration):
 
     rule: Literal["agad", "cttv2", "ttv2"] = "agad"
     """Which rule."""
-    rates: tuple[float, ...] = (0.5, 1.5, 5.0, 15.0, 50.0)
+    rates: tuple[float, ...] = (0.15, 0.5, 1.5, 5.0, 50.0)
     """Learning rates, of the mean loss of a batch, in units of the float matrix."""
     digital_rate: float = 0.5
     """Learning rate of the biases."""
