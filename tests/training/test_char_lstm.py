@@ -19,6 +19,7 @@ from training.__main__ import main
 from training.char_lstm.configuration import CharLSTM
 from training.char_lstm.reader import _write, frequencies_loss
 from training.checkpoint import FILE
+from training.data.text import NOVEL
 from training.pulsed.names import TIMES
 from training.run_directory import CONFIGURATION
 from training.runner import save
@@ -188,6 +189,7 @@ def test_bad_options_are_refused_in_one_line(arguments, named, text, tmp_path, m
 def test_a_missing_book_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("HFSIM_DATA", raising=False)
+    monkeypatch.setattr("training.data.text.NOVEL", NOVEL._replace(addresses=()))  # nothing here needs the internet
     assert main(["char-lstm", "--run-dir", str(tmp_path / "run")]) == 2
     assert "war_and_peace.txt" in capsys.readouterr().err and not (tmp_path / "run").exists()
 

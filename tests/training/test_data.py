@@ -17,7 +17,7 @@ import pytest
 from hfsim.errors import InputError
 from training.data import load_beats, load_digits, load_fashion_mnist, load_mnist, load_text, mitdb, text
 from training.data.idx import NAMES, decode, parts
-from training.data.sources import Source, checked, contents, directories, find
+from training.data.sources import Source, checked, contents, directories, download, find
 from training.data.text import batches
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -148,7 +148,7 @@ def test_what_is_not_here_comes_from_the_first_mirror_that_has_it(alone, mirror)
     (mirror[0] / "damaged" / "file.gz").write_bytes(packed[:-1])
     with pytest.raises(InputError) as told:  # both ways are named, and nothing damaged is kept
         contents(source, None)
-    assert all(word in str(told.value) for word in ("--data", "$HFSIM_DATA", mirror[1], "ValueError"))
+    assert all(word in str(told.value) for word in ("--data", "$HFSIM_DATA", mirror[1], "another sum"))
     assert not list((alone / "variable").rglob("*file*"))
     (mirror[0] / "file.gz").write_bytes(packed)
     assert contents(source, None) == RAW
@@ -164,7 +164,7 @@ def test_a_file_that_is_sent_as_it_is(alone, mirror, sent):
     if sent == RAW:
         assert contents(source, None) == RAW == (alone / "variable" / "some" / "file").read_bytes()
     else:
-        with pytest.raises(InputError, match="ValueError"):
+        with pytest.raises(InputError, match="another sum"):
             contents(source, None)
 
 
@@ -174,6 +174,9 @@ def test_a_text_is_summed_and_kept_in_its_plain_form(alone, mirror, monkeypatch)
     novel = text.NOVEL._replace(sha256=hashlib.sha256(words.encode()).hexdigest(), addresses=[f"{mirror[1]}sent.txt"])
     monkeypatch.setattr(text, "NOVEL", novel)
     loaded = load_text()
+    (mirror[0] / "folder").write_text("")
+    with pytest.raises(InputError, match="directory to keep data in"):
+        download(text.NOVEL._replace(path="file/novel.txt"), mirror[0] / "folder")
     assert loaded.decode(loaded.train) == words[: int(0.9 * len(words))] and loaded.sha256 == novel.sha256
     assert (alone / "variable" / "war_and_peace.txt").read_text() == words
     (mirror[0] / "sent.txt").unlink()
@@ -249,9 +252,12 @@ def test_all_records_of_the_database_have_their_sums():
         assert [s.path for s in record] == [f"mitdb/{number}.{kind}" for kind in ("atr", "dat", "hea")]
 
 
-def test_a_file_without_beats_is_refused(alone):
+@pytest.mark.parametrize(
+    "held", [{}, {"symbol": np.asarray([b"N", b"V"]), "record": np.arange(2)}, {"symbol": ["N"], "record": [100]}]
+)
+def test_a_file_without_beats_is_refused(alone, held):
     (alone / "variable").mkdir()
-    np.savez(alone / "variable" / "mitbih_online_task.npz", beats=np.zeros((2, 3)))
+    np.savez(alone / "variable" / "mitbih_online_task.npz", beats=np.zeros((2, 252, 2)), **held)
     with pytest.raises(InputError, match="mitbih_online_task"):
         load_beats()
 

@@ -6,7 +6,8 @@
     load_beats(data)         heartbeats of the MIT-BIH database, the task of the hybrid-memory article
     load_text(path, data)    characters of a text
 
-`data` is --data or None; `sources.directories` says where else is looked. Where the data are changes no number.
+`data` is --data or None; `sources.directories` says where else is looked. Where the data are changes no number, but for
+the beats: without the file of that task another selection is drawn from the records.
 """
 
 from training.data.digits import load_digits as load_digits

@@ -62,6 +62,8 @@ def _read(place: Path) -> Cut:
             beats, symbol, record = (file[name] for name in Cut._fields)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(str(place), "hold beats, symbol and record", f"damaged ({error})") from error
+    if symbol.dtype.kind != "U":
+        raise InputError(str(place), "hold symbols as text", f"{symbol.dtype}")
     if beats.shape[1:] != (252, 2) or not len(beats) == len(symbol) == len(record):
         raise InputError(str(place), "hold beats of shape (n, 252, 2)", f"of shape {beats.shape}")
     return Cut(beats, symbol, record)

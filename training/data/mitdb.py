@@ -1,7 +1,8 @@
 """The MIT-BIH Arrhythmia Database as PhysioNet publishes it, and the beats that the hybrid-memory article learns from.
 
-48 half-hour recordings of two leads at 360 Hz, 200 counts a mV, every beat annotated; `mitdb.sha256` beside this file
-holds the published sums of the release 1.0.0. Records come from mitdb/ of a data directory or from a mirror.
+48 half-hour recordings of two leads at 360 Hz, 200 counts a mV, every beat annotated. Leads are in the order of the
+record, which is not the same for all (114 has V5 before MLII). `mitdb.sha256` beside this file holds the published sums
+of the release 1.0.0. Records come from mitdb/ of a data directory or from a mirror.
 
 The article trains on 10,000 normal and 10,000 abnormal beats of 47 patients, and tests on record 208. Which ones those
 were is not published: here they are drawn by `SELECTION_SEED`.
@@ -17,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int16
+from tqdm import tqdm
 
 from training.data.sources import Source, contents
 
@@ -91,4 +93,5 @@ def load_selection(data: Path | None = None) -> Cut:
     Raises:
         InputError: a file is damaged, or not to be had.
     """
-    return selected(cut(number, files, data) for number, files in sources().items())
+    records = tqdm(sources().items(), desc="records of the MIT-BIH database", disable=None)
+    return selected(cut(number, files, data) for number, files in records)

@@ -85,8 +85,8 @@ def missing(path: str, data: Path | None, how: str) -> InputError:
 
 
 def plain(raw: bytes) -> bytes:
-    """A text without byte-order mark, its lines ended by a newline alone."""
-    return raw.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n")
+    """A text without byte-order mark, its lines ended by a newline alone, and nothing after the last."""
+    return raw.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n").replace(b"\r", b"\n").rstrip() + b"\n"
 
 
 def download(source: Source, data: Path | None) -> Path:
@@ -99,18 +99,22 @@ def download(source: Source, data: Path | None) -> Path:
     import requests
 
     target = directories(data)[0] / source.path
+    pooch.get_logger().setLevel("WARNING")
     told = []
     for address in source.addresses:
         name = f"{target.name}.gz" if address.endswith(".gz") else target.name
         try:
-            pooch.get_logger().setLevel("WARNING")
             known = source.sent or f"sha256:{source.sha256}"
             pooch.retrieve(address, known, name, target.parent, downloader=_downloader(source.text))
             return target.with_name(name)
-        except (requests.RequestException, ValueError, OSError) as error:  # ValueError: the sum is another
+        except requests.RequestException as error:
             told.append(f"{address} ({type(error).__name__})")
-    how = f"nor could it be downloaded from {', '.join(told)}; put it there, or try again with the internet"
-    raise missing(source.path, data, how)
+        except ValueError:
+            told.append(f"{address} (what it sends has another sum)")
+        except OSError as error:  # of this machine
+            raise InputError(str(target.parent), "be a directory to keep data in", f"of no use ({error})") from error
+    tried = f"nor could it be downloaded from {', '.join(told)}; " if told else ""
+    raise missing(source.path, data, f"{tried}put it there, or try again with the internet")
 
 
 def _downloader(text: bool):
