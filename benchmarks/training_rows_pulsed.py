@@ -1,14 +1,16 @@
 """One training step of one layer by pulses, against IBM's aihwkit in the same process.
 
-Forward, backward and update of a linear layer with unit-variance inputs and errors, learning rate 0.1, 31 slots with
-update management; where there are two arrays, one row is read and transferred after each sample. Two devices: the fine
-one that such rules were first proposed for (constant steps of 0.0002, noise 0.3), for which the bars are, and the
-CMO/HfOx cell (soft bounds, 22 states, noise 0.86); steps vary from device to device.
+Forward, backward and update of a linear layer with unit-variance inputs and errors, learning rate 0.1, 31 slots; where
+there are two arrays, one row is read and transferred after each sample, and AGAD's chopper turns after two reads: both
+sides first learn until every row has turned, so that the slow array can move. Two devices: the fine one that such rules
+were first proposed for (constant steps of 0.0002, noise 0.3), for which the bars are, and the CMO/HfOx cell (soft
+bounds, 22 states, noise 0.86); steps vary from device to device.
 
-Pulses cost time, and the peer scales the pulses of its fast array by itself, so ours is told to send as many there; a
-row says how many a device of each array gets in a step on both sides. Ours are counted. The peer's are what its weights
-move by when the samples are sent one by one to devices of constant steps without noise or bounds. Converters: 7 and 9
-bits on both sides, with the read noise of the CMO/HfOx card on ours and the peer's default output noise there.
+Pulses cost time, so both sides send as many: update management is off on both, because ours scales a sample down where
+the peer's cuts its errors off, and ours drives the fast array at the peer's own rate. A row says how many a device of
+each array gets in a step, and what one costs. Ours are counted. The peer's are what its weights move by when the
+samples are sent one by one to devices of constant steps without noise or bounds. Converters: 7 and 9 bits on both
+sides, with the read noise of the CMO/HfOx card on ours and the peer's default output noise there.
 """
 
 import importlib.util
@@ -27,7 +29,7 @@ from flax import nnx
 import hfsim
 from benchmarks.measure import Row, interleaved_seconds
 from hfsim.devices.pulsed import ConstantStep, pulsed_device
-from hfsim.learning import AGAD, AutoScale, MixedPrecision, PulsedSGD, PulsedSynapse, TikiTakaV2
+from hfsim.learning import AGAD, FixedScale, MixedPrecision, PulsedSGD, PulsedSynapse, StochasticTrain, TikiTakaV2
 from hfsim.nn import AnalogLinear, AnalogWeight
 from training.pulsed.networks import periphery
 from training.pulsed.rules import PULSED
@@ -36,9 +38,16 @@ FINE = "idealised-2016"
 CASES = ((FINE, 256, 10), (FINE, 512, 32), (PULSED, 256, 10), (PULSED, 512, 32))
 BARS = {"sgd": 15.0, "ttv2": 5.0, "agad": 4.0, "mixed": 4.0}
 LABELS = {"sgd": "pulsed SGD", "ttv2": "TTv2", "agad": "AGAD", "mixed": "mixed precision"}
-LEARNING_RATE, SLOTS, REPEATS = 0.1, 31, 7
+LEARNING_RATE, SLOTS, REPEATS, READS_PER_PERIOD = 0.1, 31, 7, 2
+MIXED_PULSES, MIXED_STEPS = 10, 2
+"""What the peer's trains of mixed precision come to for a device, and its steps before the first of them."""
+FAST_RATE = {"ttv2": 0.1, "agad": 1.0}
+"""Of the fast array: the peer's defaults."""
 SPREAD = {FINE: 0.3, PULSED: 0.17}
 """Of the step, from device to device: both sides' own distribution of it."""
+
+
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 class Side(NamedTuple):
@@ -53,24 +62,30 @@ def rows() -> list[Row]:
     installed = importlib.util.find_spec("aihwkit") is not None
     result = []
     for card, size, batch in CASES:
-        generator = np.random.default_rng(0)
-        x, errors = (generator.standard_normal((batch, size)).astype(np.float32) for _ in range(2))
         for name in LABELS:
-            peer = _peer(card, name, x, errors) if installed else None
-            ours = _ours(card, name, x, errors, None if peer is None else peer.pulses.get("fast"))
+            learned = _batches(name, size, batch)
+            peer = _peer(card, name, learned) if installed else None
+            ours = _ours(card, name, learned)
             seconds = interleaved_seconds([side.step for side in (ours, peer) if side], repeats=REPEATS)
             result.append(_row(card, name, size, batch, ours, peer, seconds))
     return result
 
 
+def _batches(name: str, size: int, batch: int) -> list[Batch]:
+    """Inputs and errors of what is learned first, and last of the step that is timed."""
+    before = READS_PER_PERIOD * size // batch + 1 if name in FAST_RATE else MIXED_STEPS if name == "mixed" else 0
+    drawn = np.random.default_rng(0).standard_normal((before + 1, 2, batch, size)).astype(np.float32)
+    return [(x, errors) for x, errors in drawn]
+
+
 def _row(card: str, name: str, size: int, batch: int, ours: Side, peer: Side | None, seconds: list[float]) -> Row:
-    pulses = ", ".join(f"{side} {count:.3g}" for side, count in ours.pulses.items())
-    if peer is not None:
-        pulses += "; there " + ", ".join(f"{side} {count:.3g}" for side, count in peer.pulses.items())
-    per_pulse = 1e9 * seconds[0] / max(sum(ours.pulses.values()) * size**2, 1.0)
-    case = (
-        f"{card}, {LABELS[name]}, {size} x {size}, batch {batch} (pulses a device: {pulses}; {per_pulse:.2g} ns each)"
+    told = "; there ".join(
+        f"{', '.join(f'{array} {count:.3g}' for array, count in side.pulses.items())}, "
+        f"{1e9 * time / (sum(side.pulses.values()) * size**2):.2g} ns each"
+        for side, time in zip((ours, peer), seconds, strict=False)
+        if side is not None
     )
+    case = f"{card}, {LABELS[name]}, {size} x {size}, batch {batch} (pulses a device: {told})"
     other = seconds[1] if peer is not None else None
     ratio = None if other is None else other / seconds[0]
     barred = ratio is not None and card == FINE
@@ -78,21 +93,21 @@ def _row(card: str, name: str, size: int, batch: int, ours: Side, peer: Side | N
     return Row(case, seconds[0], "aihwkit", other, ratio, bar, ratio >= BARS[name] if barred else None)
 
 
-def _ours(card: str, name: str, x: np.ndarray, errors: np.ndarray, fast_pulses: float | None) -> Side:
-    size, key = x.shape[1], jax.random.key(0)
+def _ours(card: str, name: str, learned: list[Batch]) -> Side:
+    size, key = learned[0][0].shape[1], jax.random.key(0)
     device = pulsed_device(hfsim.load_card(card))
     spread = jnp.exp(SPREAD[card] * jax.random.normal(jax.random.key(1), (size, size)))
     synapse = PulsedSynapse(device=eqx.tree_at(lambda d: d.dw_min, device, device.dw_min * spread))
     common: dict[str, Any] = {"key": key, "learning_rate": jnp.asarray(LEARNING_RATE)}
-    # between two reads of a row, from those of a batch
-    between = 5.0 if fast_pulses is None else fast_pulses * size / x.shape[0]
+    train = StochasticTrain(SLOTS, balanced=False, adaptive=False)
+    scale = FixedScale(jnp.asarray(FAST_RATE.get(name, 1.0)))
     # without a ceiling, which the peer has not
-    pair = {"fast": synapse, "slow": synapse, "scale": AutoScale(pulses=jnp.asarray(between)), "ceiling": 1e9}
+    pair = {"fast": synapse, "slow": synapse, "scale": scale, "train": train, "ceiling": 1e9}
     rule = {
-        "sgd": lambda: PulsedSGD(synapse=synapse, **common),
-        "mixed": lambda: MixedPrecision(synapse=synapse, most_pulses=SLOTS, **common),
+        "sgd": lambda: PulsedSGD(synapse=synapse, train=train, **common),
+        "mixed": lambda: MixedPrecision(synapse=synapse, most_pulses=MIXED_PULSES, **common),
         "ttv2": lambda: TikiTakaV2(**pair, **common),
-        "agad": lambda: AGAD(**pair, **common),
+        "agad": lambda: AGAD(reads_per_period=READS_PER_PERIOD, **pair, **common),
     }[name]()
     layer = AnalogLinear(size, size, use_bias=False, periphery=periphery(), scale=1.0, rngs=nnx.Rngs(0))
     graph, weights, rest = nnx.split(layer, AnalogWeight, ...)
@@ -106,44 +121,55 @@ def _ours(card: str, name: str, x: np.ndarray, errors: np.ndarray, fast_pulses: 
         updates, state = rule.update(None, state, weights, factors=[factors])
         return optax.apply_updates(weights, updates), state, into
 
-    inputs = jnp.asarray(x), jnp.asarray(errors)
-    array = step(weights, state, *inputs)[1].arrays[0]
-    sides = {"fast": array.fast, "slow": array.slow} if name in ("ttv2", "agad") else {}
-    sides = sides or {"array": array.array if name == "mixed" else array}
-    return Side(lambda: step(weights, state, *inputs), {k: float(a.pulses.mean()) for k, a in sides.items()})
+    *first, timed = [(jnp.asarray(x), jnp.asarray(errors)) for x, errors in learned]
+    for given in first:
+        weights, state, _ = step(weights, state, *given)
+    before, after = (_pulses(name, array) for array in (state.arrays[0], step(weights, state, *timed)[1].arrays[0]))
+    return Side(lambda: step(weights, state, *timed), {side: after[side] - before[side] for side in after})
 
 
-def _peer(card: str, name: str, x: np.ndarray, errors: np.ndarray) -> Side:
+def _pulses(name: str, array: Any) -> dict[str, float]:
+    """How many a device of each array has had."""
+    if name in FAST_RATE:
+        return {"fast": float(array.fast.pulses.mean()), "slow": float(array.slow.pulses.mean())}
+    return {"array": float((array.array if name == "mixed" else array).pulses.mean())}
+
+
+def _peer(card: str, name: str, learned: list[Batch]) -> Side:
     """The same step in aihwkit."""
     import torch
     from aihwkit.optim import AnalogSGD
 
     warnings.simplefilter("ignore")  # of the peer's own use of torch
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    inputs, delta = torch.from_numpy(x), torch.from_numpy(errors)
+    *first, (x, errors) = [(torch.from_numpy(x), torch.from_numpy(errors)) for x, errors in learned]
 
     def stepping(layer):
         optimiser = AnalogSGD(layer.parameters(), lr=LEARNING_RATE)
         optimiser.regroup_param_groups(layer)
 
-        def step(some=slice(None)):
+        def step(x, errors):
             optimiser.zero_grad()
-            layer(inputs[some]).backward(delta[some])
+            layer(x).backward(errors)
             optimiser.step()
 
+        for given in first:
+            step(*given)
         return step
 
     layer, size = _peer_layer(card, name, x.shape[1], real=False), float(pulsed_device(hfsim.load_card(card)).dw_min)
-    step, before, moved = stepping(layer), _peer_weights(layer), {}
+    step, moved = stepping(layer), {}
+    before = _peer_weights(layer)
     parts = [slice(None)] if name == "mixed" else [slice(i, i + 1) for i in range(len(x))]  # it pulses once a batch
     for part in parts:
-        step(part)
+        step(x[part], errors[part])
         after = _peer_weights(layer)
         for side, weights in after.items():
             change = float(np.abs(weights - before[side]).mean()) / size
             moved[side] = moved.get(side, 0.0) + change
         before = after
-    return Side(stepping(_peer_layer(card, name, x.shape[1], real=True)), moved)
+    timed = stepping(_peer_layer(card, name, x.shape[1], real=True))
+    return Side(lambda: timed(x, errors), moved)
 
 
 def _peer_layer(card: str, name: str, size: int, *, real: bool) -> Any:
@@ -169,14 +195,16 @@ def _peer_layer(card: str, name: str, size: int, *, real: bool) -> Any:
         window = {"w_max": float(own.w_max), "w_min": float(own.w_min)}
         return kind(dw_min_dtod=spread, dw_min_std=noise, **window, **exact)
 
-    update = {"update": UpdateParameters(desired_bl=SLOTS)}
+    managed = {"update_management": False, "update_bl_management": False}
+    update = {"update": UpdateParameters(desired_bl=SLOTS, **managed)}
     if name == "sgd":
         configuration = SingleRPUConfig(device=device(), **update)
     elif name == "mixed":
         configuration = DigitalRankUpdateRPUConfig(device=MixedPrecisionCompound(device=device()), **update)
     else:
         compound = BufferedTransferCompound if name == "ttv2" else DynamicTransferCompound
-        cell = compound(unit_cell_devices=[device(), device()], transfer_every=1.0, units_in_mbatch=False)
+        turns = {} if name == "ttv2" else {"in_chop_prob": 1 / READS_PER_PERIOD, "in_chop_random": False}
+        cell = compound(unit_cell_devices=[device(), device()], transfer_every=1.0, units_in_mbatch=False, **turns)
         configuration = UnitCellRPUConfig(device=cell, **update)
     return PeerLinear(size, size, bias=False, rpu_config=configuration)
 
