@@ -38,6 +38,8 @@ from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
 
+_HALVINGS = 40
+_TINY = 1e-30  # slope of a conductance
 _WRITE = -2  # number of the write noise in an event; pulses count from 0, and -1 rounds `MeanCount`
 
 
@@ -286,8 +288,8 @@ class PulsedSynapse(_RestingSynapse):
 class PhysicalSynapse(_RestingSynapse):
     """Memristors of a physical model under fixed SET and RESET pulses at ambient `temperature`.
 
-    `noise` None leaves the model's own noise alone. A state is set through `at_conductance` where the cell has it
-    (`CMOCell`), and cannot be elsewhere: such arrays start fresh.
+    `noise` None leaves the model's own noise alone. The state of a conductance is the cell's own `at_conductance`
+    (`CMOCell`), or lies on the straight line between two states, the `ends` of least and largest conductance.
     """
 
     cell: AbstractMemristor
@@ -305,6 +307,46 @@ class PhysicalSynapse(_RestingSynapse):
     )
     noise: AbstractPulseNoise | None = None
     retention: AbstractRetention | None = None
+    ends: tuple[Any, Any] | None = None
+
+    @classmethod
+    def between(
+        cls, cell: AbstractMemristor, low: Any, high: Any, set_pulse: Pulse, reset_pulse: Pulse, **options: Any
+    ) -> "PhysicalSynapse":
+        """Any memristor between two of its states, which read as -1 and 1; 0 is half-way in conductance.
+
+        Args:
+            cell: the memristor.
+            low: state of one device, of the least conductance.
+            high: state of one device, of the largest.
+            set_pulse: raises the conductance.
+            reset_pulse: lowers it; the mean of both steps half-way is `dw_min`.
+            **options: other fields.
+
+        Raises:
+            InputError: the states are the wrong way round, or a pulse does not move a device its way.
+        """
+        parts: dict[str, Any] = {"cell": cell, "set_pulse": set_pulse, "reset_pulse": reset_pulse, "ends": (low, high)}
+        begun = cls(**{"dw_min": 1.0, "G_0": 0.0, "g": 1.0} | parts | options)
+        (least, most), (up, down) = eqx.filter_jit(PhysicalSynapse._between_ends)(begun)
+        if not isinstance(up, Tracer):
+            if not most > least:
+                raise InputError("high", "conduct more than `low`", f"{most:.3g} uS after {least:.3g} uS")
+            for name, step, way in (("set_pulse", up, "raise"), ("reset_pulse", -down, "lower")):
+                if not step > 0:
+                    raise InputError(
+                        name, f"{way} the conductance half-way", f"a step of {abs(step):.2g} uS against it"
+                    )
+        g = 0.5 * (most - least)
+        return cls(**{"G_0": 0.5 * (most + least), "g": g, "dw_min": 0.5 * (up - down) / g} | parts | options)
+
+    def _between_ends(self):
+        """Conductances of the ends, and the steps half-way between them."""
+        ambient: Any = self.temperature
+        least, most = (self._device_conductance(state) for state in self.ends)
+        middle = self._at_conductance(None, 0.5 * (least + most))
+        after = [self.cell.apply(middle, pulse, temperature=ambient) for pulse in (self.set_pulse, self.reset_pulse)]
+        return (least, most), tuple(self._device_conductance(s) - self._device_conductance(middle) for s in after)
 
     @classmethod
     def from_card(cls, card: Card, retention: AbstractRetention | None = None, **options: Any) -> "PhysicalSynapse":
@@ -357,6 +399,8 @@ class PhysicalSynapse(_RestingSynapse):
         )
 
     def init(self, shape, key):
+        if self.ends is not None:
+            return self._begun(self._at_conductance(None, jnp.zeros(shape) + self.G_0), key)
         return self._begun(self.cell.init(shape, stream(require_key(key), "device")), key)
 
     def place(self, state, w):
@@ -392,11 +436,40 @@ class PhysicalSynapse(_RestingSynapse):
         return self._programming.true_conductance(device)
 
     def _at_conductance(self, device, G):
-        if not isinstance(self.cell, CMOCell):
+        if isinstance(self.cell, CMOCell):
+            ambient: Any = self.temperature
+            return self.cell.at_conductance(G, temperature=ambient)
+        if self.ends is None:
             kind = type(self.cell).__name__
-            raise InputError("cell", "be a CMOCell where weights are set or relax", kind, "start from fresh devices")
-        ambient: Any = self.temperature
-        return self.cell.at_conductance(G, temperature=ambient)
+            raise InputError(
+                "ends", f"be given for a {kind}, whose states are set", None, "take PhysicalSynapse.between"
+            )
+        return self._on_the_line(jnp.asarray(G))
+
+    def _on_the_line(self, G):
+        """The state of conductance `G` between the ends, by bisection; one step of Newton carries the derivatives."""
+        low, high = self.ends
+
+        def state(share):
+            def at(a, b):
+                moved = eqx.is_inexact_array(a)
+                return a + (b - a) * share if moved else jnp.broadcast_to(a, share.shape)
+
+            return jax.tree.map(at, low, high)
+
+        def conductance(share):
+            return self._device_conductance(state(share))
+
+        def halved(_, bounds):
+            middle = 0.5 * (bounds[0] + bounds[1])
+            below = conductance(middle) < G
+            return jnp.where(below, middle, bounds[0]), jnp.where(below, bounds[1], middle)
+
+        begun = jnp.zeros_like(G), jnp.ones_like(G)
+        share = jax.lax.stop_gradient(jax.lax.fori_loop(0, _HALVINGS, halved, begun)[0])
+        now, slope = jax.jvp(conductance, (share,), (jnp.ones_like(share),))
+        slope = jax.lax.stop_gradient(jnp.maximum(slope, _TINY))
+        return state(jnp.clip(share + (G - now) / slope, 0.0, 1.0))
 
     def _to_weight(self, G):
         return (G - self.G_0) / self.g

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import hfsim
+from hfsim.devices.memristor.jart import JartState, JartVCM
+from hfsim.devices.memristor.stanford import Stanford, StanfordState
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.pulsed import (
     AdditiveNoise,
@@ -257,6 +259,68 @@ def physical():
 @pytest.fixture(scope="module")
 def exact(physical):
     return eqx.tree_at(lambda s: s.noise, physical, None)
+
+
+def stanford():
+    cell = hfsim.load_card("stanford-gap-2014").build(Stanford, "stanford")
+    states = (StanfordState(jnp.asarray(1.0)), StanfordState(jnp.asarray(0.5)))
+    return cell, *states, Pulse(1.15, 10.0), Pulse(-1.15, 10.0)
+
+
+def jart():
+    cell = JartVCM.from_card(hfsim.load_card("jart-vcm-v1b"), cells=24)
+    states = (JartState(jnp.log(0.05)), JartState(jnp.log(0.12)))
+    return cell, *states, Pulse(-0.45, 10.0), Pulse(0.85, 100.0)
+
+
+@pytest.mark.parametrize("parts", [stanford, jart])
+def test_any_memristor_learns_between_two_of_its_states(parts, key):
+    cell, low, high, *pulses = parts()
+    synapse = PhysicalSynapse.between(cell, low, high, *pulses)
+    assert 0.005 < float(synapse.dw_min) < 0.2
+    wanted = jnp.array([[-2.0, -1.0, -0.4, 0.0], [0.3, 0.7, 1.0, 2.0]])
+    held = placed(synapse, wanted, key)
+    np.testing.assert_allclose(weight(synapse, held), jnp.clip(wanted, -1, 1), atol=1e-4)
+    np.testing.assert_allclose(weight(synapse, synapse.init(CELLS, key)), 0.0, atol=1e-4)
+    rule = TikiTakaV2(synapse, synapse, key=key, learning_rate=0.1, transfer_every=1)
+    w = 0.4 * jnp.ones(CELLS)
+
+    @jax.jit
+    def learned(state, sign):
+        given = Factors(jnp.ones((40, CELLS[0])), jnp.broadcast_to(sign, (40, CELLS[1])))
+        return rule.read(w, rule.update(None, state, w, factors=given)[1])
+
+    start = jax.jit(lambda w: rule.init(w))(w)
+    up, down = (learned(start, sign) for sign in (-1.0, 1.0))
+    assert np.all(np.asarray(up) > 0.4) and np.all(np.asarray(down) < 0.4)
+
+
+def test_a_set_conductance_carries_its_derivatives(x64):
+    # to the weight that is wanted, and to a parameter of the cell at the state that is then held
+    cell, low, high, *pulses = stanford()
+    low, high = (jax.tree.map(lambda x: x.astype(jnp.float64), state) for state in (low, high))
+
+    def gap(w, g_0):
+        own = eqx.tree_at(lambda c: c.g_0, cell, g_0)
+        synapse = PhysicalSynapse(own, *pulses, dw_min=0.01, G_0=300.0, g=200.0, ends=(low, high))
+        return synapse._at_conductance(None, synapse.G_0 + synapse.g * w).g
+
+    w, g_0, step = jnp.asarray(0.3, jnp.float64), jnp.asarray(cell.g_0, jnp.float64), 1e-5
+    for at, found in enumerate(jax.jacfwd(gap, (0, 1))(w, g_0)):
+        ends = [gap(*((w, g_0 + s) if at else (w + s, g_0))) for s in (step, -step)]
+        assert float(found) == pytest.approx(float(ends[0] - ends[1]) / (2 * step), rel=1e-4)
+
+
+def test_states_and_pulses_the_wrong_way_round_are_refused():
+    cell, low, high, up, down = stanford()
+    for given, named in (((high, low, up, down), "high"), ((low, high, down, up), "set_pulse")):
+        with pytest.raises(InputError, match=f"`{named}`"):
+            PhysicalSynapse.between(cell, *given)
+    with pytest.raises(InputError, match="`reset_pulse`"):
+        PhysicalSynapse.between(cell, low, high, up, up)
+    alone = PhysicalSynapse(cell, up, down, dw_min=0.01, G_0=300.0, g=200.0)
+    with pytest.raises(InputError, match="PhysicalSynapse.between"):
+        alone.place(alone.init((2,), jax.random.key(0)), jnp.zeros(2))
 
 
 def test_the_physical_synapse_of_the_card(physical, exact, key):
