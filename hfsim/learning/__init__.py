@@ -16,6 +16,7 @@ from hfsim.learning.pulse_trains import DeterministicTrain as DeterministicTrain
 from hfsim.learning.pulse_trains import MeanCount as MeanCount
 from hfsim.learning.pulse_trains import StochasticTrain as StochasticTrain
 from hfsim.learning.pulsed_rule import AbstractPulsedRule as AbstractPulsedRule
+from hfsim.learning.pulsed_rule import Reads as Reads
 from hfsim.learning.pulsed_rule import RuleState as RuleState
 from hfsim.learning.pulsed_sgd import PulsedSGD as PulsedSGD
 from hfsim.learning.rounding import AbstractRounding as AbstractRounding

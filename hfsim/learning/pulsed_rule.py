@@ -37,6 +37,13 @@ class RuleState(NamedTuple):
     samples: tuple[Int[Array, ""], ...]
 
 
+class Reads(NamedTuple):
+    """How often one matrix was read since `init`: products of samples, there and back, and rows for transfers."""
+
+    products: Int[Array, ""]
+    rows: Int[Array, ""]
+
+
 class AbstractPulsedRule(PhysicalModel):
     """A learning rule; its subclasses say what happens to one matrix."""
 
@@ -133,6 +140,17 @@ class AbstractPulsedRule(PhysicalModel):
             for array, leaf in zip(state.arrays, leaves, strict=True)
         ]
         return jax.tree.unflatten(jax.tree.structure(params), weights)
+
+    def reads(self, state: RuleState) -> tuple[Reads, ...]:
+        """Reads of each leaf's arrays by learning: two products a sample, and the rows that the rule itself reads.
+
+        Not in it: products of samples that nothing was learned from, and the reads with which pairs are refreshed.
+        """
+        return tuple(Reads(2 * samples, self.rows_read(samples)) for samples in state.samples)
+
+    def rows_read(self, samples: Int[Array, ""]) -> Int[Array, ""]:
+        """Rows that the rule read of a matrix that has learned from `samples`."""
+        return jnp.zeros_like(samples)
 
     def wait(self, params: Any, state: RuleState, seconds, temperature=ROOM_TEMPERATURE) -> tuple[Any, RuleState]:
         """Leave the chip alone for `seconds` [s] at `temperature` [K]: (aged weights, aged state)."""

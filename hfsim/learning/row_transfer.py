@@ -151,6 +151,9 @@ class AbstractRowTransfer(AbstractPulsedRule):
         (slow, memory), _ = jax.lax.scan(transfer, begun, (reads, rates, trains.number))
         return TransferArrays(fast, slow, chopper, memory, scale)
 
+    def rows_read(self, samples):
+        return samples // self.transfer_every
+
     def weight(self, array):
         return self.slow.weight(array.slow.devices)
 

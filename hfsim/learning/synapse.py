@@ -180,7 +180,7 @@ class PulsedSynapse(_RestingSynapse):
     """Devices that take a step per pulse, with or without a retention model.
 
     `one_by_one` says how the several pulses of one sample on one device are applied: each by itself (True), or at once
-    by `ShortTrains` (False), which a linear device with additive noise has; its error is at most half of one pulse's
+    by `ShortTrains` (False), which a linear device with additive noise has; its error is at most 1.3 of one pulse's
     noise, at the bounds. None takes the latter where the noise of a step is at most `COARSE` of the window. That is
     decided when the synapse is made, and the former taken where its numbers are not known then (made while compiling).
     """

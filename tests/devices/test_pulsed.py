@@ -258,7 +258,8 @@ def test_a_fit_of_ramps_finds_the_table_and_tells_write_noise_from_step_noise(ke
 
 def test_one_sided_parameters_of_aihwkit_become_the_same_two_steps():
     for dw_min, up_down in ((0.1, -0.3), (0.1, 0.3), (0.1, 0.0)):
-        ours, balance = from_one_sided(dw_min, up_down)
+        ours, balance, sigma = from_one_sided(dw_min, up_down, 0.5)
+        assert sigma * ours == pytest.approx(0.5 * dw_min)
         assert ours * (1 + balance) == pytest.approx(dw_min * (1 + min(up_down, 0)))
         assert ours * (1 - balance) == pytest.approx(dw_min * (1 - max(up_down, 0)))
 

@@ -3,6 +3,11 @@
 Ideal devices make the rules' identities exact to rounding; each is compared with numpy or with a closed form.
 """
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import equinox as eqx
 import flax.nnx as nnx
 import jax
@@ -263,6 +268,54 @@ def test_a_refresh_in_its_turn_leaves_the_write_noise_of_others_alone():
     for one, two in ((kept.plus, after.arrays[0].plus), (kept.minus, after.arrays[0].minus)):
         np.testing.assert_array_equal(one.devices.device.w[same], two.devices.device.w[same])
         np.testing.assert_array_equal(one.devices.device.error[same], two.devices.device.error[same])
+
+
+# ----------------------------------------------------------------------------------------- reads and devices
+
+
+def test_reads_are_counted_by_samples():
+    given = factors(13)
+    for rule, rows in (
+        (PulsedSGD(IDEAL, key=KEY, learning_rate=0.1), 0),
+        (TikiTaka(IDEAL, IDEAL, key=KEY, learning_rate=0.1, transfer_every=3), 4),
+    ):
+        state, _ = learned(rule, started(rule, zeros()), given, 13)
+        assert [tuple(map(int, reads)) for reads in rule.reads(state)] == [(26, rows)]
+
+
+FOUR_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+import hfsim
+from hfsim.learning import AGAD, Factors, PulsedSynapse
+
+assert jax.device_count() == 4
+mesh = jax.make_mesh((4,), ("chips",), axis_types=(jax.sharding.AxisType.Auto,))
+devices = PulsedSynapse.from_card(hfsim.load_card("cmo-hfox-2025-pulsed"))
+rule = AGAD(devices, devices, key=jax.random.key(0), learning_rate=0.5, reads_per_period=2)
+weights = jnp.zeros((8, 6, 4))  # eight chips
+x, delta = jax.random.normal(jax.random.key(1), (40, 8, 6)), jax.random.normal(jax.random.key(2), (40, 8, 4))
+run = jax.jit(lambda w, x, delta: rule.update(None, rule.init([w]), [w], factors=[Factors(x, delta)])[0][0])
+one = np.asarray(run(weights, x, delta))
+place = NamedSharding(mesh, P("chips"))
+factors = [jax.device_put(side, NamedSharding(mesh, P(None, "chips"))) for side in (x, delta)]
+many = run(jax.device_put(weights, place), *factors)
+np.testing.assert_array_equal(np.asarray(many), one)
+assert np.abs(one).max() > 0 and len({part.tobytes() for part in one}) == 8
+few = run(weights[:2], x[:, :2], delta[:, :2])
+np.testing.assert_array_equal(np.asarray(few), one[:2])
+print("equal", len(many.sharding.device_set))
+"""
+
+
+def test_chips_learn_the_same_to_the_bit_on_any_number_of_devices():
+    root = Path(__file__).parents[2]
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    environment = {**os.environ, "XLA_FLAGS": flags.strip(), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES], cwd=root, env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.stdout.startswith("equal"), done.stderr
 
 
 # -------------------------------------------------------------------------------------------------- scales

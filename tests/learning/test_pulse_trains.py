@@ -16,7 +16,7 @@ from hfsim.draws import event_hash
 from hfsim.errors import InputError
 from hfsim.learning import DeterministicTrain, MeanCount, StochasticTrain
 
-SAMPLES = 4096
+SAMPLES = 5120
 X = np.array([1.3, -0.7, 0.2, 0.0, -0.05, 0.6])
 DELTA = np.array([0.4, -0.9, 0.03, -0.2])
 

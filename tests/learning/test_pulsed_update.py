@@ -280,10 +280,10 @@ def test_one_pulse_of_the_card_has_the_published_numbers():
 def test_the_peer_s_one_sided_up_down_has_the_peer_s_steps():
     # aihwkit 1.1 shortens one direction alone: up dw_min (1 + min(up_down, 0)), down dw_min (1 - max(up_down, 0))
     for given in (0.3, -0.3):
-        dw_min, up_down = from_one_sided(0.02, given)
-        device = ConstantStep(dw_min=dw_min, up_down=up_down, **WINDOW, noise=AdditiveNoise(0.5))
+        dw_min, up_down, sigma = from_one_sided(0.02, given, 0.5)
+        device = ConstantStep(dw_min=dw_min, up_down=up_down, **WINDOW, noise=AdditiveNoise(sigma))
         for sign, mean in ((1, 0.02 * (1 + min(given, 0))), (-1, -0.02 * (1 - max(given, 0)))):
-            has_moments(pulsed(device, 0.0, sign), mean, (0.5 * dw_min) ** 2)
+            has_moments(pulsed(device, 0.0, sign), mean, (0.5 * 0.02) ** 2)
 
 
 def normals_by_hand(w, signs, dw, up_down, sigma, rng):
@@ -319,6 +319,21 @@ def test_pulses_at_the_bounds_have_the_moments_of_clipped_ones(w, n):
     assert abs(found.mean() - reference.mean()) < 0.5 * s
     assert abs(found.std() - reference.std()) < 0.1 * max(s, reference.std())
     assert abs(skew(found) - skew(reference)) < 0.15
+
+
+@pytest.mark.parametrize("k", [0.002, 0.01, 0.05, 0.5])
+@pytest.mark.parametrize("sigma", [0.2, 1.0, 4.0])
+def test_pulses_at_once_are_off_by_what_is_stated_whatever_the_step(k, sigma):
+    device = SoftBounds(dw_min=k, up_down=0.0, **WINDOW, noise=AdditiveNoise(sigma))
+    s = sigma * k
+    for w in (0.98, 0.0):
+        for n in (2, -2, 31, -31):
+            signs = [np.sign(n)] * abs(n)
+            reference = normals_by_hand(np.full(100_000, w), signs, k, 0.0, sigma, np.random.default_rng(0))
+            found = pulsed(device, w, n, False)
+            assert abs(found.mean() - reference.mean()) < 1.3 * s
+            assert abs(found.std() - reference.std()) < 0.1 * max(s, reference.std())
+            assert abs(skew(found) - skew(reference)) < 0.7
 
 
 # ---------------------------------------------------------------------------------- batches of many samples

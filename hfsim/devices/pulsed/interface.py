@@ -249,13 +249,15 @@ def clipped(w, low, high):
     return jnp.where(w > low, w, low)
 
 
-def from_one_sided(dw_min: float, up_down: float) -> tuple[float, float]:
-    """(dw_min, up_down) of this module from those of aihwkit 1.1, whose up_down shortens one direction alone.
+def from_one_sided(dw_min: float, up_down: float, sigma: float = 0.0) -> tuple[float, float, float]:
+    """(dw_min, up_down, sigma) of this module from those of aihwkit 1.1, whose up_down shortens one direction alone.
 
-    a_up = dw_min (1 + min(up_down, 0)), a_down = dw_min (1 - max(up_down, 0)).
+    a_up = dw_min (1 + min(up_down, 0)), a_down = dw_min (1 - max(up_down, 0)); the noise of either is
+    sigma dw_min, of the dw_min given.
     """
     a_up, a_down = dw_min * (1 + min(up_down, 0.0)), dw_min * (1 - max(up_down, 0.0))
-    return (a_up + a_down) / 2, (a_up - a_down) / (a_up + a_down)
+    ours = (a_up + a_down) / 2
+    return ours, (a_up - a_down) / (a_up + a_down), sigma * dw_min / ours
 
 
 def checked_counts(n, limit: int | None, shape: tuple[int, ...], *, bounded: bool = False) -> Int[Array, "..."]:

@@ -6,8 +6,9 @@ In x, the weight counted in the direction of the pulses, with Delta(x) = a - k x
 
 exactly, and x_m is then cut at the window. One pulse is the device's own step. Of several, mean, variance and skew are
 right away from the bounds; at one, the noise of each pulse should have been cut by itself: the mean is then off by at
-most half of one pulse's noise s, the deviation by at most a tenth of the larger of s and itself (tested from k = 0.002
-to 0.5, noise from a fifth of a step to four steps, up to 31 pulses). Over the window that is s/(2 range): `coarseness`.
+most 1.3 of one pulse's noise s (31 fine pulses into the bound), the deviation by at most a tenth of the larger of s and
+itself, the skew by at most 0.7 (measured from k = 0.002 to 0.5, noise from a fifth of a step to four steps, up to 31
+pulses). `coarseness` is s over the window.
 
 `hfsim.devices.pulsed.aggregate` is nearer at the bounds, for long trains, and costs ten times as much.
 """
