@@ -44,8 +44,10 @@ def _epochs() -> list[Row]:
         return []
     result = []
     for products in ("exact", "analog"):
-        rule = make_rule("agad", cmo_synapse(), 0.5, jax.random.key(0), TransferSettings(**config.transfer()))
-        learner = ImageLearner("agad", rule, data, dataclasses.replace(config, products=products), 0.5)
+        rule = make_rule(
+            "agad", cmo_synapse(), config.rate("agad"), jax.random.key(0), TransferSettings(**config.transfer())
+        )
+        learner = ImageLearner("agad", rule, data, dataclasses.replace(config, products=products), config.learning_rate)
         trained, _ = learner.epoch(learner.start(), 0, 1.0)
         began = time.perf_counter()
         learner.epoch(trained, 1, 1.0)

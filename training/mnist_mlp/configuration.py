@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from training.pulsed.configuration import ImagesConfiguration
-from training.pulsed.names import RULES
+from training.pulsed.names import FLOAT, RULES, TRANSFERS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,16 +21,23 @@ class MnistMLP(ImagesConfiguration):
     rules: tuple[str, ...] = RULES
     """Which rules: float, agad, cttv2, ttv2, mixed, sgd."""
     learning_rate: float = 0.5
-    """Of the mean loss of a batch, in units of the float matrix, for every rule and its digital biases. Chosen for AGAD
-    on the validation part."""
+    """Of the mean loss of a batch, in units of the float matrix: of pulsed SGD, mixed precision and digital biases.
+    Chosen on the validation part."""
+    transfer_learning_rate: float = 5.0
+    """The same of AGAD, c-TTv2 and TTv2, which learn at their ceiling where it is lower: see learning-rates."""
     float_learning_rate: float = 2.0
     """The same of floating point, which would be short-changed by the devices' rate. Chosen on the validation part."""
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_range("learning_rate", 0, 1e6)
-        self._require_range("float_learning_rate", 0, 1e6)
+        for name in ("learning_rate", "transfer_learning_rate", "float_learning_rate"):
+            self._require_range(name, 0, 1e6)
         self._require_some("rules", RULES)
+
+    def rate(self, name: str) -> float:
+        """The learning rate of the matrices under rule `name`."""
+        rates = {FLOAT: self.float_learning_rate, **dict.fromkeys(TRANSFERS, self.transfer_learning_rate)}
+        return rates.get(name, self.learning_rate)
 
     def job(self):
         from training.mnist_mlp.job import MnistMLPJob

@@ -28,8 +28,8 @@ class MnistMLPJob(RulesJob):
 
         def learner(name: str) -> ImageLearner:
             if name == FLOAT:
-                return ImageLearner(name, None, self.data, config, config.float_learning_rate)
-            rule = make_rule(name, synapse, config.learning_rate, key, settings)
+                return ImageLearner(name, None, self.data, config, config.rate(name))
+            rule = make_rule(name, synapse, config.rate(name), key, settings)
             return ImageLearner(name, rule, self.data, config, config.learning_rate)
 
         self.learners = {name: learner(name) for name in config.rules}

@@ -22,11 +22,12 @@ def page(results: list[dict]) -> str:
         "# A perceptron trained by pulses",
         "",
         f"Data: {settings['dataset']}; hidden layers {hidden} of sigmoids, batches of {settings['batch']}, "
-        f"{value['epochs']} epochs, learning rate {settings['learning_rate']:g}, of floating point "
-        f"{settings['float_learning_rate']:g}, times {settings['decay']:g} after each. Weights in devices of the card "
+        f"{value['epochs']} epochs, learning rate {settings['learning_rate']:g}, of rules with two arrays "
+        f"{settings['transfer_learning_rate']:g} cut by their ceiling of {settings['ceiling']:g}, of floating point "
+        f"{settings['float_learning_rate']:g}; times {settings['decay']:g} after each. Weights in devices of the card "
         "cmo-hfox-2025-pulsed: 22 states, up_down -0.22, noise of 0.86 of a step. Products "
         f"{'through converters and read noise' if settings['products'] == 'analog' else 'exact'}. Settings "
-        "were chosen on the validation part; the test part was read once.",
+        "were chosen on the validation part.",
         "",
         "![Validation accuracy over epochs](../figures/mnist_mlp_curves.png)",
         "",
@@ -37,7 +38,8 @@ def page(results: list[dict]) -> str:
         "",
         f"Test accuracy of the trained networks, {LEFT_ALONE} Devices relax by the card cmo-hfox-2025, which shifts "
         "all of a column alike. Unlike a pair, one device per weight sees that shift; a digital correction, found by "
-        "reads of known inputs ([drift compensation](../models/compensation.md)), takes it away.",
+        "reads of known inputs ([drift compensation](../models/compensation.md)), takes it away. Here it is the mean "
+        "shift itself, without errors of those reads.",
         "",
         "Pulses that a device got, on average:",
         "",
