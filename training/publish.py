@@ -10,6 +10,7 @@ says is the job's: `page` and `FIGURES` of training/JOB/page.py.
 import argparse
 import importlib
 import json
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -54,12 +55,22 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
     absent = [str(runs[0] / f"{name}.png") for name in job.FIGURES if not (runs[0] / f"{name}.png").is_file()]
     if absent:
         raise InputError("runs", "hold all figures of the page", f"without {absent[0]}", "run with all that it shows")
-    kept = [{**result, "machine": machine, "date": date} for result in results]
+    about = {"machine": machine, "date": date}
+    kept = [{**result, **about, "command": _elsewhere(result["command"])} for result in results]
     page = job.page(kept).encode()
     write_json(DOCS / "results" / f"{jobs[0]}.json", kept)
     write_bytes(DOCS / "results" / f"{jobs[0]}.md", page)
     for name in job.FIGURES:
         shutil.copyfile(runs[0] / f"{name}.png", DOCS / "figures" / f"{name}.png")
+
+
+def _elsewhere(command: str) -> str:
+    """The command without its run directory, which is this machine's and changes no number."""
+    words = shlex.split(command)
+    while "--run-dir" in words:
+        place = words.index("--run-dir")
+        del words[place : place + 2]
+    return shlex.join(words)
 
 
 def only(results: list[dict]) -> dict:

@@ -192,6 +192,8 @@ def test_a_run_is_published(small, tmp_path, monkeypatch):
     for folder in ("results", "figures"):
         (tmp_path / folder).mkdir()
     assert publish.main([str(small), "--machine", "a laptop", "--date", "2026-11-22"]) == 0
+    kept = json.loads((tmp_path / "results" / "mvm.json").read_text())[0]["command"]
+    assert kept.startswith("python -m training mvm") and "--run-dir" not in kept and str(small) not in kept
     page = (tmp_path / "results" / "mvm.md").read_text()
     assert "| CMO/HfOx | " in page and "python -m training mvm" in page and "a laptop" in page
     assert f"{values(small)['no_drift_rmse'][-1]:.3f}" in page

@@ -31,7 +31,7 @@ def sweeps(value: dict[str, Any], rules: tuple[str, ...], chosen: tuple[str, ...
         axes.set_ylabel("test accuracy [%]")
     for axes in panels[len(chosen) :]:
         axes.set_axis_off()
-    panels[0].legend(fontsize=8, loc="lower left")
+    panels[0].legend(fontsize=8, loc="lower right")
     return figure
 
 
