@@ -327,7 +327,8 @@ class PhysicalSynapse(_RestingSynapse):
             InputError: the states are the wrong way round, or a pulse does not move a device its way.
         """
         parts: dict[str, Any] = {"cell": cell, "set_pulse": set_pulse, "reset_pulse": reset_pulse, "ends": (low, high)}
-        begun = cls(**{"dw_min": 1.0, "G_0": 0.0, "g": 1.0} | parts | options)
+        unknown: dict[str, Any] = {"dw_min": 1.0, "G_0": 0.0, "g": 1.0}
+        begun = cls(**unknown | parts | options)
         (least, most), (up, down) = eqx.filter_jit(PhysicalSynapse._between_ends)(begun)
         if not isinstance(up, Tracer):
             if not most > least:
@@ -338,11 +339,13 @@ class PhysicalSynapse(_RestingSynapse):
                         name, f"{way} the conductance half-way", f"a step of {abs(step):.2g} uS against it"
                     )
         g = 0.5 * (most - least)
-        return cls(**{"G_0": 0.5 * (most + least), "g": g, "dw_min": 0.5 * (up - down) / g} | parts | options)
+        known: dict[str, Any] = {"G_0": 0.5 * (most + least), "g": g, "dw_min": 0.5 * (up - down) / g}
+        return cls(**known | parts | options)
 
     def _between_ends(self):
         """Conductances of the ends, and the steps half-way between them."""
         ambient: Any = self.temperature
+        assert self.ends is not None
         least, most = (self._device_conductance(state) for state in self.ends)
         middle = self._at_conductance(None, 0.5 * (least + most))
         after = [self.cell.apply(middle, pulse, temperature=ambient) for pulse in (self.set_pulse, self.reset_pulse)]
@@ -448,6 +451,7 @@ class PhysicalSynapse(_RestingSynapse):
 
     def _on_the_line(self, G):
         """The state of conductance `G` between the ends, by bisection; one step of Newton carries the derivatives."""
+        assert self.ends is not None
         low, high = self.ends
 
         def state(share):
