@@ -13,6 +13,7 @@ samples are sent one by one to devices of constant steps without noise or bounds
 sides, with the read noise of the CMO/HfOx card on ours and the peer's default output noise there.
 """
 
+import importlib.metadata
 import importlib.util
 import os
 import warnings
@@ -90,7 +91,8 @@ def _row(card: str, name: str, size: int, batch: int, ours: Side, peer: Side | N
     ratio = None if other is None else other / seconds[0]
     barred = ratio is not None and card == FINE
     bar = f"at least {BARS[name]:g} times" if card == FINE else ""
-    return Row(case, seconds[0], "aihwkit", other, ratio, bar, ratio >= BARS[name] if barred else None)
+    against = "aihwkit" if peer is None else f"aihwkit {importlib.metadata.version('aihwkit')}"
+    return Row(case, seconds[0], against, other, ratio, bar, ratio >= BARS[name] if barred else None)
 
 
 def _ours(card: str, name: str, learned: list[Batch]) -> Side:
