@@ -18,7 +18,7 @@ from benchmarks.measure import Row, best_seconds
 from hfsim.hybrid import memristor, transfer
 from hfsim.learning import HybridMemory
 from models import MLP
-from training.loop import Chip, chip_epoch, loss_factors, schedule, start_chip, transferred
+from training.hybrid.loop import Chip, chip_epoch, loss_factors, schedule, start_chip, transferred
 
 SIZES, PERIOD, PROBABILITY, LEARNING_RATE = (784, 200, 100, 10), 100, 0.2, 0.1
 SAMPLES, TORCH_SAMPLES = 3000, 200

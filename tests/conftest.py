@@ -13,6 +13,15 @@ hypothesis.settings.register_profile("compiled", deadline=None)
 hypothesis.settings.load_profile("compiled")
 
 
+def pytest_configure(config):
+    """Keep programs that take long to compile, for the other workers and for the next time: many runs are of the same.
+
+    A largest size has the cache take turns by a lock: else a worker could read what another one is still writing.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(config.cache.mkdir("compiled")))
+    jax.config.update("jax_compilation_cache_max_size", 2**30)
+
+
 @pytest.fixture
 def x64():
     """Double precision inside one test."""
@@ -50,6 +59,8 @@ def pytest_runtest_protocol(item):
     if jax.config.read("jax_disable_most_optimizations") != _quick(item):
         jax.clear_caches()  # a program is kept as it was compiled
         jax.config.update("jax_disable_most_optimizations", _quick(item))
+        kept = float("inf") if _quick(item) else 0.3  # to keep a small program takes longer than to compile it
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", kept)
     return (yield)
 
 

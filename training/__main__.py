@@ -7,6 +7,7 @@ from hfsim.errors import InputError
 
 JOBS = {
     "onchip": ("training.onchip.configuration:OnChip", "train on the hybrid chip, leave it for ten years (default)"),
+    "tables": ("training.tables.configuration:Tables", "the tables of the hybrid-memory article, at full scale"),
     "mvm": (
         "training.mvm.configuration:MatrixVector",
         "products of an array over ten years, three technologies",

@@ -145,7 +145,8 @@ class Job(abc.ABC):
 
     @abc.abstractmethod
     def arrays(self) -> Any:
-        """The state: a pytree of arrays and typed keys whose structure and shapes never change."""
+        """The state: a pytree of arrays and typed keys whose structure and shapes follow from the configuration and
+        `steps`; on a job that was made anew, with `steps` set, any of that structure."""
 
     @abc.abstractmethod
     def restore(self, arrays: Any) -> None:

@@ -96,9 +96,9 @@ def take_up(job: Job, config: Configuration, path: Path) -> float:
     if record["steps"] > job.total:
         behind = f"be at least the {record['steps']} {job.unit} that the run has behind it"
         raise InputError(option(config.length or "run_dir"), behind, job.total)
+    job.steps = record["steps"]  # first: a job of several systems has the arrays of the one that it had come to
     job.restore(checkpoint.restored(job.arrays(), arrays))
     job.restore_record(record["job"])
-    job.steps = record["steps"]
     return record["seconds"]
 
 

@@ -19,6 +19,10 @@ class Factors(NamedTuple):
     x: Float[Array, "*samples inputs"]
     delta: Float[Array, "*samples outputs"]
 
+    def gradient(self) -> Float[Array, "inputs outputs"]:
+        """The outer product of one sample (no axis of samples), or the sum of those of a batch (one axis)."""
+        return jnp.outer(*self) if self.x.ndim == 1 else self.x.T @ self.delta
+
 
 def factors_of(factors: Any, leaves: Sequence[Array]) -> list[Factors]:
     """Factors for each of the weight matrices `leaves`, their samples on one axis, the first.

@@ -5,11 +5,13 @@ The optimiser is the memory: its state holds the hidden words (FeCAPs), both con
 
     W <- clip[W - m round(lr s g)],   m ~ Bernoulli(p) for each weight and sample
 
-and after every `period` samples sign and three MSBs of all words are transferred to the memristors.
+(g is the mean over a mini-batch, and m one draw for it, where samples come in batches) and after every `period`
+samples sign and three MSBs of all words are transferred to the memristors.
 Martemucci et al., Nature Electronics 8, 921 (2025). What the article leaves open is an argument of
 `HybridMemory`, with the choice made here as its default.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -144,8 +146,9 @@ class HybridMemory(PhysicalModel):
             state: the memory.
             params: the weights that the network now has.
             factors: a sequence of `Factors`, one per leaf of `params`, for at most `period` successive samples
-                computed at these same weights. The transfer comes at the end of the call in which the number of
-                samples reaches a multiple of `period`, so a block should end there.
+                computed at these same weights, in axes (samples,) or (steps, batch): see `absorb`. The transfer comes
+                at the end of the call in which the number of samples reaches a multiple of `period`, so a block
+                should end there.
             extra: arguments of other transformations in a chain; not used.
 
         Returns:
@@ -166,11 +169,12 @@ class HybridMemory(PhysicalModel):
         else:
             factors = tuple(factors)
             moved = self.absorb(state, factors)
-            if factors[0].x.shape[0] > self.period:
+            samples = math.prod(factors[0].x.shape[:-1])
+            if samples > self.period:
                 raise InputError(
                     "factors",
                     f"hold at most {self.period} samples, the period of the transfer",
-                    f"{factors[0].x.shape[0]} samples",
+                    f"{samples} samples",
                     "cut the block at the transfers",
                 )
         due = moved.samples // self.period > state.samples // self.period
@@ -179,36 +183,44 @@ class HybridMemory(PhysicalModel):
         return change, new
 
     def absorb(
-        self, state: HybridMemoryState, factors: tuple[Factors, ...], valid: Bool[Array, " samples"] | None = None
+        self, state: HybridMemoryState, factors: tuple[Factors, ...], valid: Bool[Array, " steps"] | None = None
     ) -> HybridMemoryState:
-        """Apply the updates of successive samples, without a transfer.
+        """Apply the updates of successive steps, without a transfer.
 
-        The samples are walked through in order; each outer product lives only inside the fused update of its
-        words. `valid` is False for padding, which leaves no trace.
+        The steps are walked through in order; each gradient lives only inside the fused update of its words.
+
+        Args:
+            state: the memory.
+            factors: one for each matrix. `x` and `delta` of shape (steps, features): a step is a sample. Of shape
+                (steps, batch, features): a step is a batch, whose outer products are added up; deltas of the mean loss
+                make their mean.
+            valid: False for padding, which leaves no trace.
         """
         self._check_factors(factors, state)
-        samples = factors[0].x.shape[0]
-        valid = jnp.ones(samples, bool) if valid is None else valid
-        # a sample's draws are those of its number among the samples that count, wherever the padding is
-        events = state.samples + jnp.cumsum(valid, dtype=jnp.int32) - 1
+        steps, *batch = factors[0].x.shape[:-1]
+        size = batch[0] if batch else 1
+        valid = jnp.ones(steps, bool) if valid is None else valid
+        # a step's draws are those of its first sample's number among those that count, wherever the padding is
+        events = state.samples + size * (jnp.cumsum(valid, dtype=jnp.int32) - 1)
         hashes = tuple(
             jax.vmap(lambda e, i=i, m=m: self._hashes(i, e, m.words.shape))(events) for i, m in enumerate(state.weights)
         )
 
-        def sample(carry, inputs):
+        def step(carry, inputs):
             pairs, hashed, counts = inputs
             new = (
-                self._advance(words, updates, x[:, None] * delta[None, :], hashes, counts)
-                for (words, updates), (x, delta), hashes in zip(carry, pairs, hashed, strict=True)
+                self._advance(words, updates, pair.gradient(), hashes, counts)
+                for (words, updates), pair, hashes in zip(carry, pairs, hashed, strict=True)
             )
             return tuple(new), None
 
         carry = tuple((m.words, m.updates) for m in state.weights)
-        carry, _ = jax.lax.scan(sample, carry, (factors, hashes, valid))
+        carry, _ = jax.lax.scan(step, carry, (factors, hashes, valid))
         weights = tuple(
             m._replace(words=words, updates=updates) for m, (words, updates) in zip(state.weights, carry, strict=True)
         )
-        return HybridMemoryState(weights, state.samples + jnp.sum(valid).astype(jnp.int32), state.transfers)
+        samples = state.samples + size * jnp.sum(valid).astype(jnp.int32)
+        return HybridMemoryState(weights, samples, state.transfers)
 
     def read(self, params: Any, state: HybridMemoryState) -> Any:
         """The weights that the memristors hold now, in the structure of `params`."""
@@ -288,12 +300,12 @@ class HybridMemory(PhysicalModel):
     def _check_factors(self, factors: tuple[Factors, ...], state: HybridMemoryState) -> None:
         stored = [memory.words.shape for memory in state.weights]
         shapes = [(jnp.shape(x), jnp.shape(delta)) for x, delta in factors]
-        samples = shapes[0][0][:1] if shapes else ()
-        wanted = [(samples + shape[:1], samples + shape[1:]) for shape in stored if len(shape) == 2]
-        if len(samples) != 1 or len(wanted) != len(stored) or shapes != wanted:
+        leading = shapes[0][0][:-1] if shapes else ()
+        wanted = [(leading + shape[:1], leading + shape[1:]) for shape in stored if len(shape) == 2]
+        if len(leading) not in (1, 2) or len(wanted) != len(stored) or shapes != wanted:
             raise InputError(
                 "factors",
-                f"hold one (samples, inputs) and one (samples, outputs) for each matrix of {stored}",
+                f"hold one ([steps,] samples, inputs) and one ([steps,] samples, outputs) for each matrix of {stored}",
                 shapes,
                 "arrays that are no matrices learn from dense gradients alone",
             )

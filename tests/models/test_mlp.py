@@ -97,9 +97,7 @@ def test_initial_weights_have_the_spread_asked_for(network):
 
 
 def test_other_perceptrons_have_other_parts(x):
-    plain = MLP(
-        (8, 6, 3), initial_spread=None, activation=jax.nn.sigmoid, normalised=False, use_bias=True, rngs=nnx.Rngs(0)
-    )
+    plain = MLP((8, 6, 3), initial_spread=None, activation=jax.nn.sigmoid, norm=None, use_bias=True, rngs=nnx.Rngs(0))
     first, second = plain.layers
     first.bias.set_value(jnp.arange(6.0))
     hidden = 1 / (1 + np.exp(-(np.asarray(x) @ np.asarray(first.array.matrix) + np.arange(6))))
@@ -109,7 +107,7 @@ def test_other_perceptrons_have_other_parts(x):
 
 def test_layers_read_with_draws_of_their_own_and_a_split_batch_with_the_same(x):
     x = x[:6]
-    key, square = jax.random.key(5), MLP((8, 8, 8), periphery=coarse(), normalised=False, rngs=nnx.Rngs(0))
+    key, square = jax.random.key(5), MLP((8, 8, 8), periphery=coarse(), norm=None, rngs=nnx.Rngs(0))
     read = jax.jit(lambda v, first: square(v, None, key, first=first))
     np.testing.assert_allclose(jnp.concatenate([read(x[:3], 0), read(x[3:], 3)]), read(x, 0), rtol=1e-4, atol=1e-5)
     assert np.any(np.abs(read(x, 1) - read(x, 0)) > 1e-3)

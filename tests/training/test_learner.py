@@ -28,7 +28,7 @@ def learner(rule, scale):
         SIZES,
         initial_spread=None,
         activation=jax.nn.sigmoid,
-        normalised=False,
+        norm=None,
         use_bias=True,
         rngs=nnx.Rngs(params=1),
         scale=scale,

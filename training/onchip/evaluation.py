@@ -6,13 +6,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from hfsim.draws import address, stream
 from hfsim.hybrid import CODES, WORDS_PER_CODE
 from hfsim.learning import HybridMemory
 from training.data import Split
-from training.loop import Chip, predict
+from training.hybrid.loop import Chip, predict
 
 TIMES = {
     "1 s": 1.0,
@@ -25,17 +25,6 @@ TIMES = {
 """How long the trained chip is left alone [s]."""
 AMPLITUDES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Multiples of the card's drift and diffusion that the report sweeps; 1 is the card."""
-
-
-def make_accuracy(graph: Any, split: Split):
-    """A jitted function: accuracy of each chip's weights (leading axis) on a split."""
-    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
-
-    @jax.jit
-    def accuracy(params) -> Float[Array, " chips"]:
-        return jax.vmap(lambda p: jnp.mean(predict(graph, p, images) == labels))(params)
-
-    return accuracy
 
 
 def confusion(graph: Any, params: Any, split: Split, classes: int) -> Int[np.ndarray, "classes classes"]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from training.job import Job, Results
 from training.onchip.configuration import OnChip
-from training.onchip.evaluation import AMPLITUDES, TIMES, make_accuracy
-from training.onchip.experiment import Experiment
+from training.onchip.evaluation import AMPLITUDES, TIMES
+from training.onchip.experiment import make_experiment
 from training.onchip.figures import draw
 from training.onchip.results import Measured, measure
 
@@ -20,14 +20,13 @@ class OnChipJob(Job):
     def __init__(self, config: OnChip):
         self.config = config
         self.total = config.epochs
-        self.experiment = Experiment(config)
+        self.experiment = make_experiment(config)
         hybrid = config.memory == "hybrid"
         self.chips = self.experiment.start() if hybrid else None
         self.params = self.experiment.initial_params()
         self.curves: dict[str, list[list[float]]] = {
             name: [] for name in (("chip", "chip_online") if hybrid else ()) + ("float", "float_online")
         }
-        self._accuracy = make_accuracy(self.experiment.graph, self.experiment.data.validation)
 
     def step(self) -> None:
         if self.chips is not None:
@@ -37,7 +36,7 @@ class OnChipJob(Job):
         self._append("float", self.params, online)
 
     def _append(self, name: str, params: Any, online: Any) -> None:
-        self.curves[name].append(np.asarray(self._accuracy(params)).tolist())
+        self.curves[name].append(np.asarray(self.experiment.accuracy(params, self.experiment.data.validation)).tolist())
         self.curves[f"{name}_online"].append(np.asarray(online).tolist())
 
     def headline(self) -> str:
@@ -59,7 +58,7 @@ class OnChipJob(Job):
         self.curves = record["curves"]
 
     def finish(self) -> Results:
-        measured = measure(self.experiment, self.chips, self.params, self.curves)
+        measured = measure(self.config, self.experiment, self.chips, self.params, self.curves)
         chip = measured.chip is not None
         return Results(
             title="A hybrid FeCAP/memristor chip that learned digits" if chip else "The network in floating point",

@@ -18,10 +18,11 @@ from hfsim.hybrid import (
     transfer_line,
     truncate,
 )
+from training.hybrid.experiment import Experiment
+from training.hybrid.loop import Chip
 from training.job import metric
-from training.loop import Chip
-from training.onchip.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, make_accuracy, measure_levels
-from training.onchip.experiment import Experiment
+from training.onchip.configuration import OnChip
+from training.onchip.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, measure_levels
 
 
 class ChipResults(NamedTuple):
@@ -50,11 +51,12 @@ class Measured(NamedTuple):
     chip: ChipResults | None
 
 
-def measure(experiment: Experiment, chips: Chip | None, params: Any, curves: dict[str, list[list[float]]]) -> Measured:
+def measure(
+    config: OnChip, experiment: Experiment, chips: Chip | None, params: Any, curves: dict[str, list[list[float]]]
+) -> Measured:
     """Test the trained networks, on the chips and in floating point, and count what was done."""
     test, graph = experiment.data.test, experiment.graph
-    accuracy = make_accuracy(graph, test)
-    floating = np.asarray(accuracy(params))
+    floating = np.asarray(experiment.accuracy(params, test))
     metrics = {
         "epochs": metric(len(curves["float"]), "1"),
         **{f"{name}_accuracy_by_epoch": metric(np.mean(c, axis=1), "1") for name, c in curves.items()},
@@ -65,7 +67,7 @@ def measure(experiment: Experiment, chips: Chip | None, params: Any, curves: dic
         metrics["test_accuracy"] = metrics["float_test_accuracy"]
         return Measured(metrics, curves, confusion(graph, params, test, experiment.data.classes), None)
     chips = experiment.finish(chips)
-    tested = np.asarray(accuracy(chips.params))
+    tested = np.asarray(experiment.accuracy(chips.params, test))
     chip = _measure_chips(experiment, chips)
     metrics |= {
         "test_accuracy": metric(tested.mean(), "1"),
@@ -73,7 +75,7 @@ def measure(experiment: Experiment, chips: Chip | None, params: Any, curves: dic
         "test_accuracy_sd": metric(tested.std(ddof=1) if len(tested) > 1 else float("nan"), "1"),
     }
     metrics |= _chip_metrics(chip)
-    if experiment.config.transfer == "circuit":
+    if config.transfer == "circuit":
         metrics |= _circuit_metrics(experiment)
     metrics["samples"] = metric(int(np.asarray(chips.memory.samples).flat[0]), "1")
     counted = confusion(graph, chips.params, test, experiment.data.classes)
@@ -94,8 +96,7 @@ def _circuit_metrics(experiment: Experiment) -> dict[str, dict[str, Any]]:
 def _measure_chips(experiment: Experiment, chips) -> ChipResults:
     prices, array = OperationPrices.from_card(experiment.card), HybridArray.from_card(experiment.card)
     per_chip = [
-        [np.asarray(weight.updates)[index] for weight in chips.memory.weights]
-        for index in range(experiment.config.chips)
+        [np.asarray(weight.updates)[index] for weight in chips.memory.weights] for index in range(len(experiment.keys))
     ]
     transfers = int(np.asarray(chips.memory.transfers).flat[0])
     counts = [count_network(updates, transfers) for updates in per_chip]
@@ -121,8 +122,8 @@ def _measure_chips(experiment: Experiment, chips) -> ChipResults:
         published=published_rule(
             prices,
             samples=samples,
-            probability=experiment.config.probability,
-            period=experiment.config.period,
+            probability=float(experiment.memory.probability),
+            period=experiment.memory.period,
         ),
         arrays=array.arrays_for(counts[0].synapses),
         devices=array.arrays_for(counts[0].synapses) * array.devices,

@@ -16,7 +16,7 @@ from hfsim.learning.pulsed_rule import AbstractPulsedRule
 from hfsim.nn import set_age
 from hfsim.units import seconds
 from training.data import Dataset, Split, load_digits, load_fashion_mnist, load_mnist
-from training.loop import sample_order
+from training.hybrid.loop import sample_order
 from training.pulsed.configuration import ImagesConfiguration
 from training.pulsed.learner import Learner, Trained
 from training.pulsed.names import FLOAT

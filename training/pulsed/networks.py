@@ -38,7 +38,7 @@ def perceptron(sizes: tuple[int, ...], rule: str, fill: tuple[float, ...], analo
         sizes,
         initial_spread=None,
         activation=jax.nn.sigmoid,
-        normalised=False,
+        norm=None,
         use_bias=True,
         rngs=nnx.Rngs(params=stream(key, "initial weights")),
         **array_options(rule, fill[0], analog),

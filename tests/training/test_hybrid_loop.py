@@ -11,7 +11,7 @@ from flax import nnx
 from hfsim.hybrid import memristor, transfer
 from hfsim.learning import HybridMemory
 from models import MLP
-from training.loop import chip_epoch, float_epoch, loss_factors, sample_order, schedule, start_chip
+from training.hybrid.loop import chip_epoch, float_epoch, loss_factors, sample_order, schedule, start_chip
 
 SIZES, SAMPLES = (6, 5, 3), 17
 
@@ -97,7 +97,7 @@ def test_taps_give_the_dense_gradient_without_making_it(task):
 
 def test_floating_point_epochs_learn(task):
     graph, params, _, images, labels = task
-    run = jax.jit(lambda p: float_epoch(optax.sgd(0.1), graph, p, images, labels, jnp.arange(SAMPLES)))
+    run = jax.jit(lambda p: float_epoch(graph, p, images, labels, jnp.arange(SAMPLES), learning_rate=0.1))
     params, first = run(params)
     for _ in range(60):
         params, last = run(params)

@@ -1,0 +1,1 @@
+"""The job `tables`: each table of the hybrid-memory article, and what goes past it."""

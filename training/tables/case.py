@@ -1,0 +1,102 @@
+"""One line of a table: systems that learn for some epochs, and what is measured of them."""
+
+import abc
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hfsim.hybrid import count_network
+from training.hybrid.experiment import Experiment
+from training.hybrid.loop import Chip
+
+Measures = dict[str, Any]
+
+
+class Case(abc.ABC):
+    """Its state is a pytree of arrays whose structure never changes; an epoch depends on state and number alone."""
+
+    def __init__(self, name: str, epochs: int):
+        self.name, self.epochs = name, epochs
+
+    @abc.abstractmethod
+    def start(self) -> Any:
+        """The state before the first epoch."""
+
+    @abc.abstractmethod
+    def epoch(self, state: Any, number: int) -> tuple[Any, list[float]]:
+        """The state after one more epoch, and the share that each system got right in it."""
+
+    @abc.abstractmethod
+    def measure(self, state: Any) -> Measures:
+        """What the trained systems do, ready for JSON."""
+
+    def release(self) -> None:  # noqa: B027, a case without data has nothing to do
+        """Let go of data and programs; called after `measure`."""
+
+
+class _Learning(Case):
+    """Systems of one experiment, which is made when it is first needed, for its data are large."""
+
+    def __init__(self, name: str, epochs: int, make: Callable[[], Experiment]):
+        super().__init__(name, epochs)
+        self._make = make
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        return self._make()
+
+    def release(self) -> None:
+        self.__dict__.pop("experiment", None)
+
+    def _accuracy(self, params: Any) -> list[float]:
+        return np.asarray(self.experiment.accuracy(params, self.experiment.data.test)).tolist()
+
+
+class FloatCase(_Learning):
+    """The same networks in floating point."""
+
+    def start(self):
+        return self.experiment.initial_params()
+
+    def epoch(self, state, number):
+        params, right = self.experiment.train_float(state, number)
+        return params, np.asarray(right).tolist()
+
+    def measure(self, state):
+        return {"accuracy": self._accuracy(state)}
+
+
+class ChipCase(_Learning):
+    """Chips."""
+
+    def start(self):
+        return self.experiment.start()
+
+    def epoch(self, state, number):
+        chips, right = self.experiment.train(state, number)
+        return chips, np.asarray(right).tolist()
+
+    def measure(self, state):
+        chips = self.experiment.finish(state)
+        return {"accuracy": self._accuracy(chips.params), **self._counts(chips)}
+
+    def _counts(self, chips: Chip) -> Measures:
+        """Operations of each chip: of its worst cell, and of its whole network."""
+        transfers = int(np.asarray(chips.memory.transfers)[0])
+        layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
+        counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
+        kept = (
+            "worst_updates",
+            "worst_fecap_operations",
+            "worst_memristor_operations",
+            "fecap_operations",
+            "memristor_operations",
+        )
+        return {
+            "samples": int(np.asarray(chips.memory.samples)[0]),
+            "synapses": counts[0].synapses,
+            "transfers": transfers,
+            **{name: [getattr(count, name) for count in counts] for name in kept},
+        }

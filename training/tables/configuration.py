@@ -1,0 +1,76 @@
+"""The options of the tables: which one, how large, and the choices that the article leaves open."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from hfsim.errors import InputError
+from training.job import Configuration, option
+
+CARD = "cea-leti-2025-hybrid"
+TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "digits-online")
+STORAGES = ("float", "linear", "measured", "circuit")
+
+
+@dataclasses.dataclass(frozen=True)
+class Tables(Configuration):
+    """Reproduce a table of the hybrid-memory article, with several seeds at once as one compiled program.
+
+    accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
+    and energy against the number of samples from one transfer to the next.
+    """
+
+    name: ClassVar[str] = "tables"
+
+    table: Literal["accuracy", "period"] = "accuracy"
+    """Which one."""
+    tasks: tuple[str, ...] = ()
+    """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
+    storages: tuple[str, ...] = ()
+    """Where weights are: float, linear (a chip without variability), measured (published levels and spread), circuit
+    (physics of the transfer); default: those of the table."""
+    periods: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 400, 600)
+    """Of the table period."""
+    seeds: int = 5
+    """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
+    part: Literal["test", "validation"] = "test"
+    """test: learn from all training samples, report the test samples, once. validation: hold a part of the training
+    samples back and report that: for choosing."""
+    epochs: int | None = None
+    """Passes over the training samples; default: the article's, of each task."""
+    samples: int | None = None
+    """Learn from so many training samples only."""
+    learning_rate: float | None = None
+    """Default: each task's."""
+    step_scale: float | None = None
+    """Hidden steps per unit of learning rate times gradient; default: each task's."""
+    initial_spread: float | None = None
+    """Standard deviation of the initial hidden words, of 511; default: each task's."""
+    rounding: Literal["nearest", "stochastic", "truncate"] = "nearest"
+    """How a step becomes an integer."""
+    twin_noise: bool = False
+    """Draw noise on the idle memristor of each pair too."""
+    clip: bool = False
+    """Cut drawn conductances at 0."""
+    data: Path | None = None
+    """A directory of data sets to look in first."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._require_positive("seeds", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
+        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
+            if getattr(self, name):
+                self._require_some(name, known)
+        if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
+            raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
+        for name, low, high in (("learning_rate", 0, 1e6), ("step_scale", 1, 1e6), ("initial_spread", 0, 1e6)):
+            if getattr(self, name) is not None:
+                self._require_range(name, low, high)
+
+    def settings(self) -> dict[str, Any]:
+        return {"card": CARD, **super().settings()}
+
+    def job(self):
+        from training.tables.job import TablesJob
+
+        return TablesJob(self)

@@ -1,0 +1,57 @@
+"""Cases of a configuration: which task, which storage, on which samples."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+import hfsim
+from hfsim.errors import InputError
+from hfsim.hybrid import transfer
+from training.data import Dataset, Split
+from training.hybrid.experiment import ROUNDINGS, Experiment
+from training.hybrid.task import TASKS, Task
+from training.tables.case import Case, ChipCase, FloatCase
+from training.tables.configuration import CARD, Tables
+
+
+def task_of(config: Tables, name: str, **changes: Any) -> Task:
+    """A task with the options of the configuration and further `changes`."""
+    chosen = {"epochs": config.epochs, "learning_rate": config.learning_rate, "initial_spread": config.initial_spread}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return dataclasses.replace(TASKS[name], **given, **changes)
+
+
+def data_of(config: Tables, task: Task) -> Dataset:
+    """The task's data, its `test` being what is reported, and not learned from.
+
+    Raises:
+        InputError: they are not to be had, or fewer than --samples.
+    """
+    data = task.load(config.data)
+    learned, reported = data.train, data.validation
+    if config.part == "test":
+        joined = (np.concatenate(pair) for pair in zip(data.train, data.validation, strict=True))
+        learned, reported = Split(*joined), data.test
+    if config.samples is not None:
+        if config.samples > len(learned.labels):
+            raise InputError("--samples", f"be at most the {len(learned.labels)} of {data.name}", config.samples)
+        learned = Split(learned.images[: config.samples], learned.labels[: config.samples])
+    return data._replace(train=learned, test=reported)
+
+
+def make_experiment(config: Tables, task: Task, storage: str) -> Experiment:
+    """The systems of a configuration that learn a task."""
+    card = hfsim.load_card(CARD)
+    how = transfer(card, "linear" if storage == "float" else storage, twin_noise=config.twin_noise, clip=config.clip)
+    rule = {"rounding": ROUNDINGS[config.rounding]}
+    scale = task.step_scale if config.step_scale is None else config.step_scale
+    return Experiment(
+        task, data_of(config, task), card, how, chips=config.seeds, seed=config.seed, step_scale=scale, **rule
+    )
+
+
+def make_case(config: Tables, name: str, task: Task, storage: str) -> Case:
+    """The case of this name."""
+    kind = FloatCase if storage == "float" else ChipCase
+    return kind(name, task.epochs, lambda: make_experiment(config, task, storage))
