@@ -12,6 +12,7 @@ from hfsim.errors import InputError
 from training import checkpoint
 from training.command_line import RUNS, require_same_run
 from training.job import Configuration, Job, option
+from training.log import Log
 from training.plotting import STYLE
 from training.report import write_report
 from training.run_directory import (
@@ -42,7 +43,9 @@ def run(config: Configuration, arguments: list[str]) -> Path:
         began -= before
     else:
         path = _begin(config, command)
-    work(job, config, path / checkpoint.FILE, began)
+    log = Log(path)
+    log.write("resume" if config.resume else "begin", steps=job.steps, total=job.total, unit=job.unit)
+    work(job, config, path / checkpoint.FILE, began, log)
     with matplotlib.rc_context(cast(Any, STYLE)):
         results = job.finish()
     write_report(path, job, config, results, command)
@@ -56,12 +59,13 @@ def run(config: Configuration, arguments: list[str]) -> Path:
         "metrics": results.metrics,
     }
     write_json(path / "metrics.json", content)
+    log.write("finish", steps=job.steps, total=job.total, seconds=round(seconds, 3))
     if not config.quiet:
         print("\n".join([*results.summary, f"{seconds:.1f} s; report: {path / 'report.html'}"]))
     return path
 
 
-def work(job: Job, config: Configuration, saved: Path, began: float) -> None:
+def work(job: Job, config: Configuration, saved: Path, began: float, log: Log) -> None:
     """Step to the end of the job or of its time, with a progress bar and checkpoints; `began` is on the clock."""
     written = time.perf_counter()
     bar = tqdm(total=job.total, initial=job.steps, desc=job.unit, disable=config.quiet, dynamic_ncols=True)
@@ -69,12 +73,15 @@ def work(job: Job, config: Configuration, saved: Path, began: float) -> None:
         while job.steps < job.total and not (job.steps and _spent(config, began)):
             job.step()
             job.steps += 1
-            bar.set_postfix_str(job.headline())
+            headline, seconds = job.headline(), time.perf_counter() - began
+            bar.set_postfix_str(headline)
             bar.update()
+            log.write("step", steps=job.steps, total=job.total, seconds=round(seconds, 3), headline=headline)
             last = job.steps == job.total or _spent(config, began)
             if last or time.perf_counter() - written >= config.checkpoint_seconds:
                 save(job, config, saved, time.perf_counter() - began)
                 written = time.perf_counter()
+                log.write("checkpoint", steps=job.steps)
 
 
 def save(job: Job, config: Configuration, path: Path, seconds: float) -> None:

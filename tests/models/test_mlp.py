@@ -105,6 +105,32 @@ def test_other_perceptrons_have_other_parts(x):
     assert float(jnp.max(jnp.abs(first.array.weight.get_value()))) == pytest.approx(0.6)
 
 
+def test_batch_norm_divides_by_the_batch_or_by_what_it_is_told(x):
+    network = MLP(SIZES, norm="batch", initial_spread=0.5, rngs=nnx.Rngs(0))
+    matrices = [np.asarray(layer.array.matrix, np.float64) for layer in network.layers]
+
+    def expected(y, of):
+        for index, W in enumerate(matrices):
+            y, of = y @ W, of @ W
+            mean, deviation = of.mean(axis=0), np.sqrt(of.var(axis=0) + 1e-6)
+            y, of = (y - mean) / deviation, (of - mean) / deviation
+            y, of = (np.maximum(v, 0) if index < 2 else v for v in (y, of))
+        return y
+
+    y = np.asarray(x, np.float64)
+    np.testing.assert_allclose(network(x), expected(y, y), rtol=0, atol=1e-4)
+    moments = network.population_moments(x)
+    assert [m.mean.shape for m in moments] == [(6,), (5,), (3,)]
+    np.testing.assert_allclose(network(x[:2], moments=moments), expected(y[:2], y), rtol=0, atol=1e-4)
+    with pytest.raises(InputError, match="one for each of 3 layers"):
+        network(x, moments=moments[:2])
+
+
+def test_an_unknown_norm_is_refused():
+    with pytest.raises(InputError, match="norm"):
+        MLP(SIZES, norm="group", rngs=nnx.Rngs(0))  # pyright: ignore[reportArgumentType]
+
+
 def test_layers_read_with_draws_of_their_own_and_a_split_batch_with_the_same(x):
     x = x[:6]
     key, square = jax.random.key(5), MLP((8, 8, 8), periphery=coarse(), norm=None, rngs=nnx.Rngs(0))

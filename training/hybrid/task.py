@@ -86,7 +86,7 @@ TASKS = {
         norm=None,
         epochs=10,
         probability=0.2,
-        learning_rate=0.3,
+        learning_rate=0.01,  # the article's 0.3 is not stable on these features: docs/choices.md
         outputs=1,
         published=Published(0.944, 0.935, 0.925),
     ),

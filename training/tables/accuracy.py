@@ -14,7 +14,7 @@ from training.job import Results, Table, metric
 from training.plotting import CHIP, FLOAT, GREY, new_figure
 from training.tables.case import Case, Measures
 from training.tables.configuration import Tables
-from training.tables.systems import make_case, task_of
+from training.tables.systems import data_of, make_case, task_of
 
 DEFAULT_TASKS = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online")
 DEFAULT_STORAGES = ("float", "linear", "measured")
@@ -32,9 +32,11 @@ BARS = {"float": 0.005, "linear": 0.005, "measured": 0.01}
 
 def cases(config: Tables) -> list[Case]:
     """Every task on every storage."""
+    tasks = {name: task_of(config, name) for name in config.tasks or DEFAULT_TASKS}
+    data = {name: data_of(config, task) for name, task in tasks.items()}
     return [
-        make_case(config, _name(task, storage), task_of(config, task), storage)
-        for task in config.tasks or DEFAULT_TASKS
+        make_case(config, _name(name, storage), task, data[name], storage)
+        for name, task in tasks.items()
         for storage in config.storages or DEFAULT_STORAGES
     ]
 
@@ -59,7 +61,7 @@ def present(config: Tables, measured: dict[str, Measures], online: dict[str, lis
         title="Accuracy of the hybrid memory, task by task",
         metrics=metrics,
         highlights=[(f"{value[f'{_name(t, s)}_accuracy']:.2%}", f"{TASKS[t].title}, {SAID[s]}") for t, s in shown[:6]],
-        figures={"tables_accuracy": (_figure(value, shown), CAPTION)},
+        figures={"tables_accuracy": (_figure(value, shown), CAPTION)} if shown else {},
         tables=[table],
         summary=["  ".join(row) for row in table.rows],
     )

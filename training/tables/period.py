@@ -18,7 +18,7 @@ from training.plotting import CHIP, FLOAT, GREY
 from training.tables.accuracy import SAID, accuracy_metrics, with_spread
 from training.tables.case import Case, Measures
 from training.tables.configuration import CARD, Tables
-from training.tables.systems import make_case, task_of
+from training.tables.systems import data_of, make_case, task_of
 
 FLAT = 100
 """Up to here the article's accuracy is flat; its energies are compared with those of a transfer at every sample."""
@@ -30,8 +30,9 @@ CAPTION = (
 
 def cases(config: Tables) -> list[Case]:
     """Every period, on every storage."""
+    data = data_of(config, _task(config))
     return [
-        make_case(config, _name(storage, period), dataclasses.replace(_task(config), period=period), storage)
+        make_case(config, _name(storage, period), dataclasses.replace(_task(config), period=period), data, storage)
         for storage in _storages(config)
         for period in config.periods
     ]
@@ -70,7 +71,7 @@ def present(config: Tables, measured: dict[str, Measures], online: dict[str, lis
         title=f"When to transfer: {TASKS[_task_name(config)].title}",
         metrics=metrics,
         highlights=[(f"{value[f'{_name(s, k)}_accuracy']:.2%}", f"a transfer every {k} samples") for s, k in done[:5]],
-        figures={"tables_period": (_figure(value, done), CAPTION)},
+        figures={"tables_period": (_figure(value, done), CAPTION)} if done else {},
         tables=[table],
         summary=["  ".join(row) for row in table.rows],
     )

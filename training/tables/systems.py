@@ -40,18 +40,16 @@ def data_of(config: Tables, task: Task) -> Dataset:
     return data._replace(train=learned, test=reported)
 
 
-def make_experiment(config: Tables, task: Task, storage: str) -> Experiment:
+def make_experiment(config: Tables, task: Task, data: Dataset, storage: str) -> Experiment:
     """The systems of a configuration that learn a task."""
     card = hfsim.load_card(CARD)
     how = transfer(card, "linear" if storage == "float" else storage, twin_noise=config.twin_noise, clip=config.clip)
     rule = {"rounding": ROUNDINGS[config.rounding]}
     scale = task.step_scale if config.step_scale is None else config.step_scale
-    return Experiment(
-        task, data_of(config, task), card, how, chips=config.seeds, seed=config.seed, step_scale=scale, **rule
-    )
+    return Experiment(task, data, card, how, chips=config.seeds, seed=config.seed, step_scale=scale, **rule)
 
 
-def make_case(config: Tables, name: str, task: Task, storage: str) -> Case:
+def make_case(config: Tables, name: str, task: Task, data: Dataset, storage: str) -> Case:
     """The case of this name."""
     kind = FloatCase if storage == "float" else ChipCase
-    return kind(name, task.epochs, lambda: make_experiment(config, task, storage))
+    return kind(name, task.epochs, lambda: make_experiment(config, task, data, storage))

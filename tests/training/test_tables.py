@@ -1,0 +1,128 @@
+"""The tables of the hybrid-memory article, small; full scale by `python -m training tables`."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hfsim import InputError
+from training import publish
+from training.__main__ import main
+from training.hybrid.task import TASKS
+from training.tables.configuration import Tables
+from training.tables.systems import data_of
+
+pytestmark = pytest.mark.optimised
+
+SMALL = [
+    "tables",
+    "--tasks",
+    "digits-online",
+    "--seeds",
+    "2",
+    "--samples",
+    "300",
+    "--quiet",
+    "--checkpoint-seconds",
+    "0",
+]
+
+
+def _value(path: Path) -> dict:
+    return {name: entry["value"] for name, entry in json.loads((path / "metrics.json").read_text())["metrics"].items()}
+
+
+@pytest.fixture(scope="module")
+def accuracy(tmp_path_factory):
+    """A small table of accuracies, in one go."""
+    path = tmp_path_factory.mktemp("runs") / "accuracy"
+    assert main([*SMALL, "--epochs", "2", "--run-dir", str(path)]) == 0
+    return path
+
+
+def test_every_storage_has_its_row(accuracy):
+    value = _value(accuracy)
+    for storage in ("float", "linear", "measured"):
+        seeds = value[f"digits-online_{storage}_accuracy_by_seed"]
+        assert len(set(seeds)) == 2, "the seeds are copies of one another"
+        assert value[f"digits-online_{storage}_accuracy"] == pytest.approx(np.mean(seeds))
+        assert len(value[f"digits-online_{storage}_online_by_epoch"]) == 2
+    assert value["digits-online_float_accuracy"] > 0.85
+    assert value["mnist-online_measured_published"] == 0.952
+    report = (accuracy / "report.html").read_text()
+    assert "chip, no variability" in report and "data:image/png" in report
+
+
+def test_a_run_stopped_within_and_between_cases_equals_one_that_was_not(accuracy, tmp_path):
+    options = [*SMALL, "--epochs", "2", "--run-dir", str(tmp_path / "cut")]
+    assert main([*options, "--minutes", "0.0001"]) == 0
+    resume = ["tables", "--resume", "--quiet", "--run-dir", str(tmp_path / "cut"), "--minutes"]
+    for _ in range(2):  # the time is spent: nothing more is done
+        assert main([*resume, "0.0002"]) == 0
+    assert main([*resume, "60"]) == 0
+    assert _value(tmp_path / "cut") == _value(accuracy)
+
+
+def test_a_table_can_be_published(accuracy, tmp_path, monkeypatch):
+    monkeypatch.setattr(publish, "DOCS", tmp_path)
+    for folder in ("results", "figures"):
+        (tmp_path / folder).mkdir()
+    assert publish.main([str(accuracy), "--machine", "a laptop", "--date", "2026-11-23"]) == 0
+    page = (tmp_path / "results" / "tables-accuracy.md").read_text()
+    assert "digits online" in page and f"{_value(accuracy)['digits-online_float_accuracy']:.2%}" in page
+
+
+def test_periods_have_the_operations_of_the_published_rule(tmp_path):
+    path = tmp_path / "period"
+    options = ["--table", "period", "--epochs", "1", "--periods", "10", "100", "--run-dir", str(path)]
+    assert main([*SMALL, *options]) == 0
+    value = _value(path)
+    for period in (10, 100):
+        name = f"linear_k{period}"
+        samples = value[f"{name}_samples"]
+        assert samples == 300
+        fecap, memristor = 2 * 0.2 * samples + 4 * samples / period, 2 * samples / period
+        assert value[f"{name}_rule_fecap_operations"] == pytest.approx(fecap)
+        assert value[f"{name}_rule_memristor_operations"] == pytest.approx(memristor)
+        assert value[f"{name}_rule_energy_nJ"] == pytest.approx((100 * fecap + 1000 * memristor) / 1e6)
+        # the first transfer and the last one are counted, and the worst of 33,800 cells exceeds the mean
+        assert value[f"{name}_transfers"] == samples / period + 2
+        assert value[f"{name}_counted_fecap_operations"] > fecap
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--tasks", "mnist"], "--tasks"),
+        (["--storages", "linear", "linear"], "--storages"),
+        (["--periods", "0"], "--periods"),
+        (["--samples", "2000", "--tasks", "digits-online"], "--samples"),
+        (["--seeds", "0"], "--seeds"),
+        (["--learning-rate", "nan"], "--learning-rate"),
+    ],
+)
+def test_wrong_options_are_named(options, told, tmp_path, capsys):
+    run = ["tables", "--quiet", "--storages", "float", "--run-dir", str(tmp_path / "run")]
+    try:
+        status = main([*run, *options])
+    except SystemExit as stop:  # the parser's way
+        status = stop.code
+    assert status == 2 and told in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_period_holds_whole_batches():
+    with pytest.raises(InputError, match="multiple of the batch of 10"):
+        dataclasses.replace(TASKS["mnist-batch"], period=25)
+
+
+def test_what_is_reported_is_not_learned_from():
+    task = TASKS["digits-online"]
+    whole = task.load(None)
+    final, choosing = (data_of(Tables(part=part), task) for part in ("test", "validation"))
+    assert len(final.train.labels) == len(whole.train.labels) + len(whole.validation.labels)
+    np.testing.assert_array_equal(final.test.images, whole.test.images)
+    np.testing.assert_array_equal(choosing.test.images, whole.validation.images)
+    np.testing.assert_array_equal(choosing.train.images, whole.train.images)
