@@ -48,8 +48,8 @@ class Tables(Configuration):
     """Standard deviation of the initial hidden words, of 511; default: each task's."""
     rounding: Literal["nearest", "stochastic", "truncate"] = "stochastic"
     """How a step becomes an integer; the default was best on the validation part of MNIST (docs/choices.md)."""
-    twin_noise: bool = False
-    """Draw noise on the idle memristor of each pair too."""
+    twin_noise: bool = True
+    """Draw noise on the idle memristor of each pair too, as the published spread is that of every level."""
     clip: bool = False
     """Cut drawn conductances at 0."""
     data: Path | None = None
