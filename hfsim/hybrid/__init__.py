@@ -5,6 +5,11 @@ from hfsim.hybrid.array import CELLS as CELLS
 from hfsim.hybrid.array import SYNAPSE_CELLS as SYNAPSE_CELLS
 from hfsim.hybrid.array import HybridArray as HybridArray
 from hfsim.hybrid.array import HybridArrayState as HybridArrayState
+from hfsim.hybrid.energy import CellEnergies as CellEnergies
+from hfsim.hybrid.energy import Energies as Energies
+from hfsim.hybrid.energy import HybridCosts as HybridCosts
+from hfsim.hybrid.energy import HybridPeriphery as HybridPeriphery
+from hfsim.hybrid.energy import Work as Work
 from hfsim.hybrid.from_card import MECHANISMS as MECHANISMS
 from hfsim.hybrid.from_card import TRANSFERS as TRANSFERS
 from hfsim.hybrid.from_card import memristor as memristor

@@ -88,6 +88,7 @@ class ChipCase(_Learning):
         layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
         counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
         kept = (
+            "updates",
             "worst_updates",
             "worst_fecap_operations",
             "worst_memristor_operations",
@@ -96,6 +97,7 @@ class ChipCase(_Learning):
         )
         return {
             "samples": int(np.asarray(chips.memory.samples)[0]),
+            "sizes": list(self.experiment.sizes),
             "synapses": counts[0].synapses,
             "transfers": transfers,
             **{name: [getattr(count, name) for count in counts] for name in kept},

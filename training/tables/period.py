@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import hfsim
-from hfsim.hybrid import CellCost, OperationPrices, cell_cost, published_rule
+from hfsim.hybrid import CellCost, HybridArray, HybridCosts, OperationPrices, Work, cell_cost, published_rule
+from hfsim.units import NANOSECONDS
 from training.hybrid.task import TASKS
 from training.job import Results, Table, metric
 from training.plotting import CHIP, FLOAT, GREY
@@ -56,7 +57,8 @@ def _name(storage: str, period: int) -> str:
 
 def present(config: Tables, measured: dict[str, Measures], online: dict[str, list[list[float]]]) -> Results:
     """The table of what is done by now."""
-    prices = OperationPrices.from_card(hfsim.load_card(CARD))
+    card = hfsim.load_card(CARD)
+    prices, costs, array = OperationPrices.from_card(card), HybridCosts.from_card(card), HybridArray.from_card(card)
     metrics, done = {}, []
     for storage in _storages(config):
         for period in config.periods:
@@ -65,6 +67,7 @@ def present(config: Tables, measured: dict[str, Measures], online: dict[str, lis
                 done.append((storage, period))
                 metrics |= accuracy_metrics(name, measured[name]["accuracy"])
                 metrics |= _costs(config, prices, name, period, measured[name])
+                metrics |= _from_physics(costs, array, name, measured[name])
     value = {name: entry["value"] for name, entry in metrics.items()}
     table = period_table(value, done)
     return Results(
@@ -96,6 +99,16 @@ def _costs(
     }
 
 
+def _from_physics(costs: HybridCosts, array: HybridArray, name: str, found: Measures) -> dict[str, dict[str, Any]]:
+    """Energy and time of the whole network by what its drivers deliver, mean over seeds."""
+    done = {"samples": found["samples"], "updates": float(np.mean(found["updates"])), "transfers": found["transfers"]}
+    work = Work.of_training(found["sizes"], array, **done)
+    return {
+        f"{name}_physical_energy_nJ": metric(costs.energies(work).total, "nJ"),
+        f"{name}_training_time_s": metric(costs.time(work) / NANOSECONDS, "s"),
+    }
+
+
 def _cell_metrics(name: str, cost: CellCost) -> dict[str, dict[str, Any]]:
     return {
         f"{name}_fecap_operations": metric(cost.fecap_operations, "1"),
@@ -117,10 +130,12 @@ def period_table(value: dict[str, Any], done: list[tuple[str, int]]) -> Table:
             for kind in ("rule", "counted")
         )
         accuracy = with_spread(value[f"{name}_accuracy"], value[f"{name}_accuracy_sd"])
-        network = f"{value[f'{name}_network_energy_nJ'] / 1e6:.3g}"
-        rows.append([SAID[storage], str(period), accuracy, *rule, *counted, network])
+        network = [f"{value[f'{name}_{kind}_energy_nJ'] / 1e6:.3g}" for kind in ("network", "physical")]
+        spent = f"{value[f'{name}_training_time_s']:.3g}"
+        rows.append([SAID[storage], str(period), accuracy, *rule, *counted, *network, spent])
     head = ["weights", "k", "accuracy", "FeCAP operations by the rule", "memristor operations", "nJ"]
-    head += ["FeCAP operations of the worst cell, counted", "memristor operations", "nJ", "all synapses, mJ"]
+    head += ["FeCAP operations of the worst cell, counted", "memristor operations", "nJ"]
+    head += ["all synapses, flat prices, mJ", "from physics, mJ", "time of the chip, s"]
     return Table("Mean and standard deviation over seeds; nJ are of one FeCAP and one memristor", head, rows)
 
 
