@@ -160,8 +160,8 @@ class HybridCosts(eqx.Module):
     def sensed(self) -> Float[Array, " 2"]:
         """V_0 and V_1 [V]: the bit line at the end of a sense of either bit."""
         capacitor = self.line.capacitor
-        held = capacitor.init((2, 1), up=jnp.asarray([[1.0], [0.0]]))
-        return self.bit_line.share(capacitor, held, self.write_pulse)[1]
+        held = (capacitor.init((1,), up=up) for up in (1.0, 0.0))
+        return jnp.stack([self.bit_line.share(capacitor, state, self.write_pulse)[1] for state in held])
 
     def cells(self, ones=0.5, codes: Float[Array, " 8"] | None = None) -> CellEnergies:
         """One operation on one device.

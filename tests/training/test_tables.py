@@ -92,6 +92,21 @@ def test_periods_have_the_operations_of_the_published_rule(tmp_path):
         assert value[f"{name}_counted_fecap_operations"] > fecap
 
 
+def test_a_refresh_brings_back_what_years_took(tmp_path):
+    path = tmp_path / "ageing"
+    assert main([*SMALL, "--table", "ageing", "--epochs", "8", "--run-dir", str(path)]) == 0
+    value = _value(path)
+    assert value["ages"][-1] == "10 years"
+    left, refreshed = (np.asarray(value[f"measured_85C_30x_{ending}_by_age"]) for ending in ("left", "refreshed"))
+    assert value["measured_accuracy"] > 0.7 and left[-1] < 0.5, "thirty times the card's drift is too much"
+    # the words are as they were: what is lost is the draw of one transfer
+    np.testing.assert_allclose(refreshed, value["measured_accuracy"], atol=0.06)
+    # warmth and amplitude only make it worse
+    cold = np.asarray(value["measured_25C_30x_left_by_age"])
+    assert np.all(left[2:] <= cold[2:] + 0.02)
+    assert "refreshed" in (path / "report.html").read_text()
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

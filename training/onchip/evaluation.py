@@ -2,7 +2,6 @@
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,17 +11,10 @@ from hfsim.draws import address, stream
 from hfsim.hybrid import CODES, WORDS_PER_CODE
 from hfsim.learning import HybridMemory
 from training.data import Split
+from training.hybrid.ageing import TIMES, Shelf
+from training.hybrid.experiment import Experiment
 from training.hybrid.loop import Chip, predict
 
-TIMES = {
-    "1 s": 1.0,
-    "1 h": 3600.0,
-    "1 day": 86400.0,
-    "1 month": 2.63e6,
-    "1 year": 3.156e7,
-    "10 years": 3.156e8,
-}
-"""How long the trained chip is left alone [s]."""
 AMPLITUDES = (0.0, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Multiples of the card's drift and diffusion that the report sweeps; 1 is the card."""
 
@@ -36,28 +28,13 @@ def confusion(graph: Any, params: Any, split: Split, classes: int) -> Int[np.nda
     return table
 
 
-def ageing(memory: HybridMemory, graph: Any, chips: Chip, split: Split) -> Float[np.ndarray, "amplitudes times chips"]:
-    """Accuracy after each of `TIMES` at rest, for relaxation at each of `AMPLITUDES` times the card's.
+def ageing(experiment: Experiment, chips: Chip) -> Float[np.ndarray, "amplitudes times chips"]:
+    """Test accuracy after each of `TIMES` at rest, for relaxation at each of `AMPLITUDES` times the card's.
 
     The trained chip is left alone: nothing is refreshed or compensated.
     """
-    images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
-
-    @jax.jit
-    def accuracy(chips: Chip, amplitude, seconds):
-        scaled = eqx.tree_at(
-            lambda m: (m.memristor.nu, m.memristor.sigma_u),
-            memory,
-            (memory.memristor.nu * amplitude, memory.memristor.sigma_u * amplitude),
-        )
-
-        def one(chip: Chip):
-            aged, _ = scaled.wait(chip.params, chip.memory, seconds)
-            return jnp.mean(predict(graph, aged, images) == labels)
-
-        return jax.vmap(one)(chips)
-
-    return np.asarray([[accuracy(chips, a, t) for t in TIMES.values()] for a in AMPLITUDES])
+    shelf = Shelf(experiment, experiment.data.test)
+    return np.asarray([[shelf.accuracy(chips, t, amplitude=a) for t in TIMES.values()] for a in AMPLITUDES])
 
 
 class Levels(NamedTuple):

@@ -5,8 +5,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hfsim.hybrid import WORDS_PER_CODE
+from training.hybrid.ageing import TIMES
 from training.onchip.configuration import OnChip
-from training.onchip.evaluation import AMPLITUDES, TIMES
+from training.onchip.evaluation import AMPLITUDES
 from training.onchip.results import Measured
 from training.plotting import CHIP, FLOAT, GREY, new_figure
 

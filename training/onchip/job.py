@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from training.hybrid.ageing import TIMES
 from training.job import Job, Results
 from training.onchip.configuration import OnChip
-from training.onchip.evaluation import AMPLITUDES, TIMES
+from training.onchip.evaluation import AMPLITUDES
 from training.onchip.experiment import make_experiment
 from training.onchip.figures import draw
 from training.onchip.results import Measured, measure

@@ -18,11 +18,12 @@ from hfsim.hybrid import (
     transfer_line,
     truncate,
 )
+from training.hybrid.ageing import TIMES
 from training.hybrid.experiment import Experiment
 from training.hybrid.loop import Chip
 from training.job import metric
 from training.onchip.configuration import OnChip
-from training.onchip.evaluation import AMPLITUDES, TIMES, Levels, ageing, confusion, measure_levels
+from training.onchip.evaluation import AMPLITUDES, Levels, ageing, confusion, measure_levels
 
 
 class ChipResults(NamedTuple):
@@ -112,7 +113,7 @@ def _measure_chips(experiment: Experiment, chips) -> ChipResults:
         levels=measure_levels(experiment.memory, experiment.keys, chips),
         hidden=np.concatenate([w.ravel() for w in words]),
         analogue=np.concatenate([a.ravel() for a in analogue]),
-        ageing=ageing(experiment.memory, experiment.graph, chips, experiment.data.test),
+        ageing=ageing(experiment, chips),
         updates=np.concatenate([u.ravel() for updates in per_chip for u in updates]),
         counts=counts,
         network_energy_nJ=[

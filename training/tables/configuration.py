@@ -17,12 +17,13 @@ class Tables(Configuration):
     """Reproduce a table of the hybrid-memory article, with several seeds at once as one compiled program.
 
     accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
-    and energy against the number of samples from one transfer to the next.
+    and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
+    85 degrees, left alone and refreshed.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period"] = "accuracy"
+    table: Literal["accuracy", "period", "ageing"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
