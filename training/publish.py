@@ -68,11 +68,12 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
 
 
 def _elsewhere(command: str) -> str:
-    """The command without its run directory, which is this machine's and changes no number."""
+    """The command without its run directory and place of data, which are this machine's and change no number."""
     words = shlex.split(command)
-    while "--run-dir" in words:
-        place = words.index("--run-dir")
-        del words[place : place + 2]
+    for name in ("--run-dir", "--data"):
+        while name in words:
+            place = words.index(name)
+            del words[place : place + 2]
     return shlex.join(words)
 
 

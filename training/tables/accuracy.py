@@ -25,6 +25,8 @@ SAID = {
     "circuit": "chip, circuit",
 }
 COLOURS = {"float": FLOAT, "linear": "#d99a6c", "measured": CHIP, "circuit": GREY}
+LOWEST = {"ecg-online": 0.015}
+"""Tasks whose split is ours: how far below the article each may be."""
 CAPTION = "Accuracy in floating point and on the chip; error bars: standard deviation over seeds; black: the article's."
 BARS = {"float": 0.005, "linear": 0.005, "measured": 0.01}
 """The project's own bars on the distance to the article."""
@@ -90,8 +92,8 @@ def accuracy_table(value: dict[str, Any], part: str) -> Table:
             if theirs is None:
                 rows.append([*row, "–", "–", ""])
                 continue
-            near, bar = abs(ours - theirs), BARS[storage]
-            rows.append([*row, f"{theirs:.1%}", f"{100 * (ours - theirs):+.2f}", _verdict(near, bar)])
+            off = ours - theirs
+            rows.append([*row, f"{theirs:.1%}", f"{100 * off:+.2f}", _verdict(task, storage, off)])
     head = ["task", "weights", f"accuracy ({part})", "article", "difference, points", "bar"]
     return Table("Mean and standard deviation over seeds", head, rows)
 
@@ -101,8 +103,12 @@ def with_spread(mean: float, spread: float | None) -> str:
     return f"{mean:.2%}" + ("" if spread is None else f" ± {100 * spread:.2f}")
 
 
-def _verdict(distance: float, bar: float) -> str:
-    return f"within {100 * bar:g}: {'holds' if distance <= bar else 'missed'}"
+def _verdict(task: str, storage: str, off: float) -> str:
+    if task in LOWEST:
+        held, said = off >= -LOWEST[task], f"at most {100 * LOWEST[task]:g} below"
+    else:
+        held, said = abs(off) <= BARS[storage], f"within {100 * BARS[storage]:g}"
+    return f"{said}: {'holds' if held else 'missed'}"
 
 
 def _published(task: str) -> dict[str, float]:
