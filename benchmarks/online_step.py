@@ -14,16 +14,20 @@ import numpy as np
 from flax import nnx
 
 import hfsim
-from benchmarks.measure import Row, best_seconds
+from benchmarks.measure import Row, best_seconds, interleaved_seconds
 from hfsim.hybrid import memristor, transfer
 from hfsim.learning import HybridMemory
 from models import MLP
+from training.data import Dataset, Split
+from training.hybrid.experiment import Experiment
 from training.hybrid.loop import Chip, chip_epoch, loss_factors, schedule, start_chip, transferred
+from training.hybrid.task import TASKS
 
 SIZES, PERIOD, PROBABILITY, LEARNING_RATE = (784, 200, 100, 10), 100, 0.2, 0.1
 SAMPLES, TORCH_SAMPLES = 3000, 200
 BAR_SECONDS = 0.08e-3
-EPOCH = 60_000  # samples of MNIST
+EPOCH, EPOCHS = 60_000, 10  # of MNIST online
+BAR_TRAINING, SEEDS, BAR_SEEDS = 60.0, 5, 3.0
 
 
 def _data() -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +76,36 @@ def rows() -> list[Row]:
     case = f"compilation ({temporary:.1f} MiB of temporaries)"
     epoch_seconds = EPOCH * step
     ratio = epoch_seconds / compilation
-    return [*result, Row(case, compilation, f"one epoch of {EPOCH:,} samples", epoch_seconds, ratio, "", None)]
+    result.append(Row(case, compilation, f"one epoch of {EPOCH:,} samples", epoch_seconds, ratio, "", None))
+    return [*result, *_trainings(card)]
+
+
+def _trainings(card: hfsim.Card) -> list[Row]:
+    """Seconds of MNIST online, scaled from fewer samples: one chip, and several seeds side by side."""
+    drawn = Split(*_data())
+    data = Dataset("random", drawn, drawn, drawn, SIZES[-1])
+    how = transfer(card, "measured")
+    systems = [Experiment(TASKS["mnist-online"], data, card, how, chips=chips, seed=0) for chips in (1, SEEDS)]
+    started = [experiment.start() for experiment in systems]
+
+    def epoch(place: int):
+        return lambda: systems[place].train(started[place], 0)[1]
+
+    scale = EPOCHS * EPOCH / SAMPLES
+    one, several = (scale * t for t in interleaved_seconds([epoch(0), epoch(1)], repeats=5))
+    said, bar = f"MNIST online, {EPOCHS} epochs (scaled from {SAMPLES:,} samples)", f"at most {BAR_TRAINING:g} s"
+    return [
+        Row(f"{said}, one chip", one, "its bar", BAR_TRAINING, BAR_TRAINING / one, bar, one <= BAR_TRAINING),
+        Row(
+            f"{said}, {SEEDS} seeds side by side",
+            several,
+            "one chip",
+            one,
+            one / several,
+            f"at most {BAR_SEEDS:g} times one chip",
+            several <= BAR_SEEDS * one,
+        ),
+    ]
 
 
 def _parts(memory: HybridMemory, graph, chip: Chip, images, labels, step: float) -> list[Row]:

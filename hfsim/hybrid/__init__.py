@@ -15,6 +15,8 @@ from hfsim.hybrid.from_card import TRANSFERS as TRANSFERS
 from hfsim.hybrid.from_card import memristor as memristor
 from hfsim.hybrid.from_card import transfer as transfer
 from hfsim.hybrid.from_card import transfer_line as transfer_line
+from hfsim.hybrid.iterative import Attempts as Attempts
+from hfsim.hybrid.iterative import IterativeTransfer as IterativeTransfer
 from hfsim.hybrid.ledger import CellCost as CellCost
 from hfsim.hybrid.ledger import NetworkCount as NetworkCount
 from hfsim.hybrid.ledger import OperationPrices as OperationPrices

@@ -65,7 +65,8 @@ class Work(NamedTuple):
     """What a network did; integers, or expectations.
 
     synapses: weights; arrays: that hold them; samples; updates: of words, over all synapses; transfers: of the whole
-    network; pair_reads: of weights in products; inputs, outputs: conversions; products: one after the other.
+    network; pair_reads: of weights in products; inputs, outputs: conversions; products: one after the other; attempts:
+    at each memristor in a transfer, mean.
     """
 
     synapses: Any
@@ -77,9 +78,12 @@ class Work(NamedTuple):
     inputs: Any
     outputs: Any
     products: Any
+    attempts: Any = 1
 
     @classmethod
-    def of_training(cls, sizes: Sequence[int], array: HybridArray, *, samples, updates, transfers) -> "Work":
+    def of_training(
+        cls, sizes: Sequence[int], array: HybridArray, *, samples, updates, transfers, attempts=1
+    ) -> "Work":
         """Training a perceptron of `sizes`: each sample goes forward through all layers, back through all but one."""
         pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
         if not pairs:
@@ -96,6 +100,7 @@ class Work(NamedTuple):
             inputs=samples * (sum(a for a, _ in pairs) + sum(b for _, b in pairs[1:])),
             outputs=samples * (sum(b for _, b in pairs) + sum(a for a, _ in pairs[1:])),
             products=samples * (2 * len(pairs) - 1),
+            attempts=attempts,
         )
 
 
@@ -195,23 +200,25 @@ class HybridCosts(eqx.Module):
         cell, capacitor = self.cells(ones, codes), self.line.capacitor
         work = _wide(work)
         pulses = work.synapses * work.transfers
-        # an update senses and writes all cells; a transfer senses sign and MSBs, writes them, and the MSBs once more
+        shots = pulses * work.attempts
+        # an update senses and writes all cells; a transfer senses sign and MSBs and writes them, and the MSBs once more
+        # after each shot
         senses = CELLS * work.updates + (1 + MSBS) * pulses
-        writes = CELLS * work.updates + (1 + 2 * MSBS) * pulses
-        gates = p.C_g * p.V_WL**2 * (senses + writes + MSBS * pulses)
+        writes = CELLS * work.updates + (1 + MSBS) * pulses + MSBS * shots
+        gates = p.C_g * p.V_WL**2 * (senses + writes + MSBS * shots)
         amplifiers = p.E_SA * senses
         switching = V * ones * capacitor.switching_charge * writes
         onto = self.line.drive.V_SL * self.line.line.C_L * jnp.sum(_normalised(codes) * self.line.line_voltages())
         gate = p.C_g * p.V_WL**2
-        lines = (cell.write - gate) * writes - switching + (cell.sense - gate - p.E_SA) * senses + onto * pulses
+        lines = (cell.write - gate) * writes - switching + (cell.sense - gate - p.E_SA) * senses + onto * shots
         nanojoule = 1 / FEMTOJOULE_PER_NANOJOULE
         return Energies(
             switching=nanojoule * switching,
             fecap_lines=nanojoule * lines,
             gates=nanojoule * gates,
             amplifiers=nanojoule * amplifiers,
-            set=nanojoule * cell.set * pulses,
-            reset=nanojoule * 2 * cell.reset * pulses,
+            set=nanojoule * cell.set * shots,
+            reset=nanojoule * cell.reset * (shots + pulses),
             reads=nanojoule * cell.pair_read * work.pair_reads,
             converters=nanojoule * (p.E_DAC * work.inputs + p.E_ADC * work.outputs),
             arithmetic=nanojoule * p.E_update * work.updates,
@@ -223,18 +230,19 @@ class HybridCosts(eqx.Module):
         bit = self.periphery.t_sense + 2 * self.write_pulse.width
         return probability * self.synapses_per_line * BITS * bit
 
-    def transfer_time(self) -> Float[Array, ""]:
-        """Time of a transfer of all words [ns]: RESET, sign and MSBs sensed and restored, the two pulses, restored."""
+    def transfer_time(self, attempts=1.0) -> Float[Array, ""]:
+        """Time of a transfer of all words [ns]: sign and MSBs sensed and restored, then RESET, the two pulses and the
+        MSBs restored, `attempts` times."""
         p, width = self.periphery, self.write_pulse.width
-        bits, drive = 1 + len(MSB_CELLS), self.line.drive
-        one = drive.width + bits * (p.t_sense + 2 * width) + drive.width + len(MSB_CELLS) * width
-        return self.synapses_per_line * one
+        sensed = (1 + len(MSB_CELLS)) * (p.t_sense + 2 * width)
+        shot = 2 * self.line.drive.width + len(MSB_CELLS) * width
+        return self.synapses_per_line * (sensed + attempts * shot)
 
     def time(self, work: Work) -> Float[Array, ""]:
         """Time of `work` [ns]: products, updates and transfers, one after the other."""
         work = _wide(work)
         probability = work.updates / (work.samples * work.synapses)
-        learning = work.samples * self.update_time(probability) + work.transfers * self.transfer_time()
+        learning = work.samples * self.update_time(probability) + work.transfers * self.transfer_time(work.attempts)
         return work.products * self.periphery.t_read + learning
 
     def area(self, array: HybridArray, arrays: int) -> Float[Array, ""]:

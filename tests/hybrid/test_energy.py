@@ -142,6 +142,19 @@ def test_probability_and_period_have_gradients(card, array, x64):
         assert float(slope) == pytest.approx(float(ends[0] - ends[1]) / (2 * step), rel=1e-5)
 
 
+def test_each_attempt_is_a_shot_of_its_own(costs, array):
+    one = costs.energies(training(array))
+    many = costs.energies(training(array)._replace(attempts=3.0))
+    assert float(many.set) == pytest.approx(3 * float(one.set), rel=1e-6)
+    assert float(many.reset) == pytest.approx(2 * float(one.reset), rel=1e-6)  # the twin is RESET once
+    assert float(many.reads) == float(one.reads) and float(many.amplifiers) == float(one.amplifiers)
+    # the MSBs are pulsed onto the line and written once more in each
+    shots = 2 * SYNAPSES * 6000
+    ones = 7 * 3.0 * 0.5 * 71.1 * shots / 1e6
+    assert float(many.switching - one.switching) == pytest.approx(ones, rel=1e-3)
+    assert float(costs.transfer_time(3)) - float(costs.transfer_time()) == pytest.approx(2 * 8 * 26_000)
+
+
 def test_a_network_without_layers_is_refused(array):
     with pytest.raises(InputError, match="sizes"):
         Work.of_training((784,), array, samples=1, updates=0, transfers=0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from hfsim import InputError
 from training import publish
@@ -107,6 +108,21 @@ def test_a_refresh_brings_back_what_years_took(tmp_path):
     assert "refreshed" in (path / "report.html").read_text()
 
 
+def test_verified_transfers_cost_what_their_attempts_do(tmp_path):
+    path = tmp_path / "programming"
+    options = ["--table", "programming", "--tolerances", "4.35", "--epochs", "2", "--run-dir", str(path)]
+    assert main([*SMALL, *options]) == 0
+    value = _value(path)
+    chance = 2 * norm.cdf(0.5) - 1
+    attempts = (1 - (1 - chance) ** 20) / chance
+    assert value["within_4.35_uS_attempts"] == pytest.approx(attempts, rel=1e-5)
+    assert value["single_attempts"] == value["linear_attempts"] == 1
+    margins = [value[f"{name}_memristor_endurance_margin"] for name in ("single", "within_4.35_uS")]
+    assert margins[0] == pytest.approx(1e5 / (300 * 2 / 20 + 2)) and margins[0] / margins[1] == pytest.approx(attempts)
+    assert value["within_4.35_uS_physical_energy_nJ"] > 1.5 * value["single_physical_energy_nJ"]
+    assert value["within_4.35_uS_accuracy"] > 0.5
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -115,6 +131,7 @@ def test_a_refresh_brings_back_what_years_took(tmp_path):
         (["--periods", "0"], "--periods"),
         (["--samples", "2000", "--tasks", "digits-online"], "--samples"),
         (["--seeds", "0"], "--seeds"),
+        (["--tolerances", "0"], "--tolerances"),
         (["--learning-rate", "nan"], "--learning-rate"),
     ],
 )

@@ -4,6 +4,7 @@ The hidden words outlast the memristors, so that one transfer restores them. The
 over a month and gives no drift law: the table has rows for 1, 10 and 30 times the drift and diffusion of the card.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from training.job import Results, Table, metric
 from training.plotting import CHIP, FLOAT
 from training.tables.case import Case, ChipCase, Measures
 from training.tables.configuration import Tables
-from training.tables.systems import data_of, make_experiment, task_of
+from training.tables.systems import data_of, make_experiment, task_of, transfer_of
 
 TEMPERATURES = {"25 °C": 298.15, "85 °C": 358.15}
 AMPLITUDES = (1.0, 10.0, 30.0)
@@ -59,7 +60,7 @@ def cases(config: Tables) -> list[Case]:
     task = task_of(config, _task_name(config))
     data = data_of(config, task)
     return [
-        AgeingCase(storage, task.epochs, lambda storage=storage: make_experiment(config, task, data, storage))
+        AgeingCase(storage, task.epochs, partial(make_experiment, config, task, data, transfer_of(config, storage)))
         for storage in _storages(config)
     ]
 

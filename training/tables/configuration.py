@@ -18,12 +18,13 @@ class Tables(Configuration):
 
     accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
     and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
-    85 degrees, left alone and refreshed.
+    85 degrees, left alone and refreshed. programming: single-shot transfers against verified ones, with energy
+    and wear.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "ageing"] = "accuracy"
+    table: Literal["accuracy", "period", "ageing", "programming"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -32,6 +33,10 @@ class Tables(Configuration):
     (physics of the transfer); default: those of the table."""
     periods: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 400, 600)
     """Of the table period."""
+    tolerances: tuple[float, ...] = (8.7, 4.35, 2.0)
+    """Of the table programming: how near its level a memristor must be read to be left [uS]."""
+    attempts: int = 20
+    """Of the table programming: the most RESETs and SETs of one memristor in a transfer."""
     seeds: int = 5
     """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
     part: Literal["test", "validation"] = "test"
@@ -58,12 +63,14 @@ class Tables(Configuration):
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_positive("seeds", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
+        self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
         for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
             if getattr(self, name):
                 self._require_some(name, known)
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
+        if len(set(self.tolerances)) < len(self.tolerances) or not all(1e-3 <= t <= 1e3 for t in self.tolerances):
+            raise InputError(option("tolerances"), "lie in [0.001, 1000] uS, none twice", self.tolerances)
         for name, low, high in (("learning_rate", 0, 1e6), ("step_scale", 1, 1e6), ("initial_spread", 0, 1e6)):
             if getattr(self, name) is not None:
                 self._require_range(name, low, high)

@@ -7,7 +7,7 @@ import numpy as np
 
 import hfsim
 from hfsim.errors import InputError
-from hfsim.hybrid import transfer
+from hfsim.hybrid import AbstractTransfer, transfer
 from training.data import Dataset, Split
 from training.hybrid.experiment import ROUNDINGS, Experiment
 from training.hybrid.task import TASKS, Task
@@ -40,16 +40,22 @@ def data_of(config: Tables, task: Task) -> Dataset:
     return data._replace(train=learned, test=reported)
 
 
-def make_experiment(config: Tables, task: Task, data: Dataset, storage: str) -> Experiment:
-    """The systems of a configuration that learn a task."""
-    card = hfsim.load_card(CARD)
-    how = transfer(card, "linear" if storage == "float" else storage, twin_noise=config.twin_noise, clip=config.clip)
-    rule = {"rounding": ROUNDINGS[config.rounding]}
-    scale = task.step_scale if config.step_scale is None else config.step_scale
-    return Experiment(task, data, card, how, chips=config.seeds, seed=config.seed, step_scale=scale, **rule)
+def transfer_of(config: Tables, storage: str) -> AbstractTransfer:
+    """How words become conductances in a storage; floating point has none, and takes the even levels."""
+    kind = "linear" if storage == "float" else storage
+    return transfer(hfsim.load_card(CARD), kind, twin_noise=config.twin_noise, clip=config.clip)
+
+
+def make_experiment(config: Tables, task: Task, data: Dataset, how: AbstractTransfer) -> Experiment:
+    """The systems of a configuration that learn a task, their words transferred as `how` does."""
+    rule = {
+        "rounding": ROUNDINGS[config.rounding],
+        "step_scale": task.step_scale if config.step_scale is None else config.step_scale,
+    }
+    return Experiment(task, data, hfsim.load_card(CARD), how, chips=config.seeds, seed=config.seed, **rule)
 
 
 def make_case(config: Tables, name: str, task: Task, data: Dataset, storage: str) -> Case:
     """The case of this name."""
     kind = FloatCase if storage == "float" else ChipCase
-    return kind(name, task.epochs, lambda: make_experiment(config, task, data, storage))
+    return kind(name, task.epochs, lambda: make_experiment(config, task, data, transfer_of(config, storage)))
