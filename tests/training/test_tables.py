@@ -66,16 +66,22 @@ def test_a_run_stopped_within_and_between_cases_equals_one_that_was_not(accuracy
     assert _value(tmp_path / "cut") == _value(accuracy)
 
 
+def _published(path: Path, folder: Path, monkeypatch) -> str:
+    """The page of a run."""
+    monkeypatch.setattr(publish, "DOCS", folder)
+    for name in ("results", "figures"):
+        (folder / name).mkdir()
+    assert publish.main([str(path), "--machine", "a laptop", "--date", "2026-11-23"]) == 0
+    (page,) = (folder / "results").glob("*.md")
+    return page.read_text()
+
+
 def test_a_table_can_be_published(accuracy, tmp_path, monkeypatch):
-    monkeypatch.setattr(publish, "DOCS", tmp_path)
-    for folder in ("results", "figures"):
-        (tmp_path / folder).mkdir()
-    assert publish.main([str(accuracy), "--machine", "a laptop", "--date", "2026-11-23"]) == 0
-    page = (tmp_path / "results" / "tables-accuracy.md").read_text()
+    page = _published(accuracy, tmp_path, monkeypatch)
     assert "digits online" in page and f"{_value(accuracy)['digits-online_float_accuracy']:.2%}" in page
 
 
-def test_periods_have_the_operations_of_the_published_rule(tmp_path):
+def test_periods_have_the_operations_of_the_published_rule(tmp_path, monkeypatch):
     path = tmp_path / "period"
     options = ["--table", "period", "--epochs", "1", "--periods", "10", "100", "--run-dir", str(path)]
     assert main([*SMALL, *options]) == 0
@@ -91,9 +97,10 @@ def test_periods_have_the_operations_of_the_published_rule(tmp_path):
         # the first transfer and the last one are counted, and the worst of 33,800 cells exceeds the mean
         assert value[f"{name}_transfers"] == samples / period + 2
         assert value[f"{name}_counted_fecap_operations"] > fecap
+    assert f"| 10 | {value['linear_k10_accuracy']:.2%}" in _published(path, tmp_path, monkeypatch)
 
 
-def test_a_refresh_brings_back_what_years_took(tmp_path):
+def test_a_refresh_brings_back_what_years_took(tmp_path, monkeypatch):
     path = tmp_path / "ageing"
     assert main([*SMALL, "--table", "ageing", "--epochs", "8", "--run-dir", str(path)]) == 0
     value = _value(path)
@@ -105,10 +112,10 @@ def test_a_refresh_brings_back_what_years_took(tmp_path):
     # warmth and amplitude only make it worse
     cold = np.asarray(value["measured_25C_30x_left_by_age"])
     assert np.all(left[2:] <= cold[2:] + 0.02)
-    assert "refreshed" in (path / "report.html").read_text()
+    assert "| measured | 85 °C | 30 | refreshed |" in _published(path, tmp_path, monkeypatch)
 
 
-def test_verified_transfers_cost_what_their_attempts_do(tmp_path):
+def test_verified_transfers_cost_what_their_attempts_do(tmp_path, monkeypatch):
     path = tmp_path / "programming"
     options = ["--table", "programming", "--tolerances", "4.35", "--epochs", "2", "--run-dir", str(path)]
     assert main([*SMALL, *options]) == 0
@@ -121,6 +128,7 @@ def test_verified_transfers_cost_what_their_attempts_do(tmp_path):
     assert margins[0] == pytest.approx(1e5 / (300 * 2 / 20 + 2)) and margins[0] / margins[1] == pytest.approx(attempts)
     assert value["within_4.35_uS_physical_energy_nJ"] > 1.5 * value["single_physical_energy_nJ"]
     assert value["within_4.35_uS_accuracy"] > 0.5
+    assert "| within 4.35 uS |" in _published(path, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

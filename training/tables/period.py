@@ -59,16 +59,16 @@ def present(config: Tables, measured: dict[str, Measures], online: dict[str, lis
     """The table of what is done by now."""
     card = hfsim.load_card(CARD)
     prices, costs, array = OperationPrices.from_card(card), HybridCosts.from_card(card), HybridArray.from_card(card)
-    metrics, done = {}, []
+    metrics = {}
     for storage in _storages(config):
         for period in config.periods:
             name = _name(storage, period)
             if name in measured:
-                done.append((storage, period))
                 metrics |= accuracy_metrics(name, measured[name]["accuracy"])
                 metrics |= _costs(config, prices, name, period, measured[name])
                 metrics |= _from_physics(costs, array, name, measured[name])
     value = {name: entry["value"] for name, entry in metrics.items()}
+    done = done_cases(value)
     table = period_table(value, done)
     return Results(
         title=f"When to transfer: {TASKS[_task_name(config)].title}",
@@ -117,6 +117,12 @@ def _cell_metrics(name: str, cost: CellCost) -> dict[str, dict[str, Any]]:
         f"{name}_fecap_endurance_margin": metric(cost.fecap_margin, "1"),
         f"{name}_memristor_endurance_margin": metric(cost.memristor_margin, "1"),
     }
+
+
+def done_cases(value: dict[str, Any]) -> list[tuple[str, int]]:
+    """Storage and period of each case that metrics hold, in their order."""
+    names = [name.removesuffix("_transfers") for name in value if name.endswith("_transfers")]
+    return [(storage, int(period)) for storage, period in (name.rsplit("_k", 1) for name in names)]
 
 
 def period_table(value: dict[str, Any], done: list[tuple[str, int]]) -> Table:

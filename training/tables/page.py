@@ -1,0 +1,33 @@
+"""What the committed pages of the tables have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+from training.job import Table
+from training.publish import footer, markdown
+
+Value = dict[str, Any]
+
+
+def write_page(
+    title: str, said: str, figure: str, results: list[dict], table: Callable[[Value, dict[str, Any]], Table]
+) -> str:
+    """A page: title, what was done, the figure of the first run, the table of each, commands and versions.
+
+    `table` makes a run's from its values by name and its configuration.
+    """
+    seeds = results[0]["configuration"]["seeds"]
+    lines = [
+        f"# {title}",
+        "",
+        f"{seeds} systems side by side, each with its own initial weights, order of samples and draws. {said} Settings "
+        "are the article's where it states them; what it leaves open was chosen on a validation part "
+        "([choices](../choices.md)). Test samples were used once.",
+        "",
+        f"![{title}](../figures/{figure}.png)",
+        "",
+    ]
+    for result in results:
+        value = {name: entry["value"] for name, entry in result["metrics"].items()}
+        lines += [*markdown(table(value, result["configuration"])), ""]
+    return "\n".join([*lines, *footer(results)])
