@@ -34,7 +34,7 @@ def _status(arguments: list[str]) -> int:
         (["--initial-spread", "nan"], "--initial-spread"),
         (["--checkpoint-seconds", "-1"], "--checkpoint-seconds"),
         (["--minutes", "nan"], "--minutes"),
-        (["tables"], "job"),
+        (["no-such-job"], "job"),
     ],
 )
 def test_values_out_of_range_are_named(arguments, named, capsys, tmp_path, monkeypatch):

@@ -13,10 +13,10 @@ from training.runner import run
 
 @dataclasses.dataclass(frozen=True)
 class Walk(Configuration):
-    """A walk of 400 steps."""
+    """A walk of 1,000 steps, of 2 ms at least."""
 
     name: ClassVar[str] = "walk"
-    steps: ClassVar[int] = 400
+    steps: ClassVar[int] = 1000
 
     grow: int = 0
     """Each step adds a hundredth of so many numbers to the record of a checkpoint."""
