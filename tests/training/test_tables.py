@@ -140,6 +140,9 @@ def test_verified_transfers_cost_what_their_attempts_do(tmp_path, monkeypatch):
         (["--samples", "2000", "--tasks", "digits-online"], "--samples"),
         (["--seeds", "0"], "--seeds"),
         (["--tolerances", "0"], "--tolerances"),
+        (["--table", "period", "--tasks", "digits-online", "mnist-online", "--storages", "linear"], "--tasks"),
+        (["--table", "period"], "--storages"),
+        (["--table", "programming", "--storages", "linear"], "--storages"),
         (["--learning-rate", "nan"], "--learning-rate"),
     ],
 )

@@ -70,7 +70,7 @@ def _task_name(config: Tables) -> str:
 
 
 def _storages(config: Tables) -> tuple[str, ...]:
-    return tuple(s for s in config.storages if s != "float") or ("measured",)
+    return config.storages or ("measured",)
 
 
 def present(config: Tables, measured: dict[str, Measures], online: dict[str, list[list[float]]]) -> Results:

@@ -67,6 +67,12 @@ class Tables(Configuration):
         for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
             if getattr(self, name):
                 self._require_some(name, known)
+        if self.table != "accuracy" and len(self.tasks) > 1:
+            raise InputError("--tasks", f"be one for the table {self.table}", " ".join(self.tasks))
+        if self.table != "accuracy" and "float" in self.storages:
+            raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
+        if self.table == "programming" and self.storages:
+            raise InputError("--storages", "be left out for the table programming", " ".join(self.storages))
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
         if len(set(self.tolerances)) < len(self.tolerances) or not all(1e-3 <= t <= 1e3 for t in self.tolerances):
