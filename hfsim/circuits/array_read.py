@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from hfsim.circuits.floating_line import FloatingLine
@@ -48,7 +49,7 @@ def read_array(
     write: Pulse,
     read: Pulse,
     *,
-    cycles: float = 0.0,
+    cycles=0.0,
     temperature=ROOM_TEMPERATURE,
     key: Key[Array, ""] | None = None,
     tile: int = 512,
@@ -68,12 +69,13 @@ def read_array(
     Raises:
         InputError: `cells` is one device, or `cycles` are asked of cells that do not age.
     """
+    ageing = isinstance(cycles, Tracer) or cycles > 0
     shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in jax.tree.leaves(cells)))
     if len(shape) != 1:
         raise InputError(
             "cells", "be a population of shape (cells,)", f"of shape {shape}", "use `cells.sample((n,), key)`"
         )
-    if cycles and cells.ageing is None:
+    if ageing and cells.ageing is None:
         raise InputError("cycles", "be 0 for cells that do not age", cycles, "give the capacitor an `ageing`")
     number = shape[0]
     tile = min(tile, number)
@@ -93,7 +95,7 @@ def read_array(
             whole[i] = x
         device = jax.tree.unflatten(structure, whole)
         start = device.init((tile, 1), None if key is None else jax.random.fold_in(key, place), up=1.0)
-        if cycles:
+        if ageing:
             start = device.cycle(start, write, cycles, temperature=temperature)
         voltages = []
         for bit in (1, 0):

@@ -24,8 +24,9 @@ from hfsim.devices.memristor import Memristor, MemristorState
 from hfsim.draws import EventHash, address, event_hash, hashed_bernoulli, hashed_uniform, require_key, stream
 from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator, StraightThrough
+from hfsim.hybrid.sensing import LEADING, SensedCells, Sensing, sense
 from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
-from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT
+from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT, negative
 from hfsim.learning.factors import Factors
 from hfsim.learning.rounding import AbstractRounding, Nearest
 from hfsim.parameters import PhysicalModel, parameter
@@ -33,13 +34,19 @@ from hfsim.units import ROOM_TEMPERATURE
 
 
 class WeightMemory(NamedTuple):
-    """The memory of one weight array: FeCAP words, both memristors, what mismatch left, integer updates."""
+    """The memory of one weight array: FeCAP words, both memristors, what mismatch left, integer counts.
+
+    `updates` counts those of each word, `minus_targets` the transfers that SET the minus memristor; `cells` says how
+    the words' cells read, None without errors.
+    """
 
     words: Float[Array, "*w"]
     plus: MemristorState
     minus: MemristorState
     devices: Any
     updates: Int[Array, "*w"]
+    minus_targets: Int[Array, "*w"]
+    cells: SensedCells | None = None
 
 
 class HybridMemoryState(NamedTuple):
@@ -67,6 +74,7 @@ class HybridMemory(PhysicalModel):
             is the rounding, so that a loss after a transfer has a gradient in learning rate and words.
         rewrite_unchanged: whether a masked-in word whose step rounds to 0 is rewritten, and so counted; True
             reproduces the published p N.
+        sensing: bit errors of the words' destructive reads; None reads them as they are.
     """
 
     transfer: AbstractTransfer
@@ -81,6 +89,7 @@ class HybridMemory(PhysicalModel):
     rounding: AbstractRounding = eqx.field(default_factory=Nearest)
     estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     rewrite_unchanged: bool = eqx.field(static=True, default=True)
+    sensing: Sensing | None = None
 
     def __check_init__(self):
         if not isinstance(self.period, int) or isinstance(self.period, bool) or self.period < 1:
@@ -96,6 +105,8 @@ class HybridMemory(PhysicalModel):
         ):
             if not isinstance(getattr(self, name), kind):
                 raise InputError(name, f"be a {kind.__name__}", repr(getattr(self, name)))
+        if self.sensing is not None and not isinstance(self.sensing, Sensing):
+            raise InputError("sensing", "be a Sensing or None", repr(self.sensing))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """This memory as an optax gradient transformation.
@@ -131,7 +142,11 @@ class HybridMemory(PhysicalModel):
             plus, minus = (
                 self.memristor.init(words.shape, address(stream(self.key, side), index)) for side in ("plus", "minus")
             )
-            weights.append(WeightMemory(words, plus, minus, devices, jnp.zeros(words.shape, jnp.int32)))
+            cells = None
+            if self.sensing is not None:
+                cells = self.sensing.fabricate(words.shape, address(stream(self.key, "sensing"), index))
+            none = jnp.zeros(words.shape, jnp.int32)
+            weights.append(WeightMemory(words, plus, minus, devices, none, none, cells))
         state = HybridMemoryState(tuple(weights), jnp.int32(0), jnp.int32(0))
         return self.transfer_now(state)
 
@@ -209,8 +224,8 @@ class HybridMemory(PhysicalModel):
         def step(carry, inputs):
             pairs, hashed, counts = inputs
             new = (
-                self._advance(words, updates, pair.gradient(), hashes, counts)
-                for (words, updates), pair, hashes in zip(carry, pairs, hashed, strict=True)
+                self._advance(words, updates, memory.cells, pair.gradient(), hashes, counts)
+                for (words, updates), memory, pair, hashes in zip(carry, state.weights, pairs, hashed, strict=True)
             )
             return tuple(new), None
 
@@ -261,34 +276,43 @@ class HybridMemory(PhysicalModel):
         )
         return self.read(params, aged), aged
 
-    def _store(self, memory: WeightMemory, gradient, hashes: tuple[EventHash, ...]) -> WeightMemory:
-        words, updates = self._advance(memory.words, memory.updates, gradient, hashes, True)
+    def _store(self, memory: WeightMemory, gradient, hashes: dict[str, EventHash]) -> WeightMemory:
+        words, updates = self._advance(memory.words, memory.updates, memory.cells, gradient, hashes, True)
         return memory._replace(words=words, updates=updates)
 
-    def _advance(self, words, updates, gradient, hashes: tuple[EventHash, ...], counts):
+    def _advance(self, words, updates, cells, gradient, hashes: dict[str, EventHash], counts):
         """The element-wise update of words and counts by one sample's gradient, where the sample `counts`."""
-        uniform = hashed_uniform(hashes[1]) if self.rounding.needs_uniform else None
+        uniform = hashed_uniform(hashes["rounding"]) if "rounding" in hashes else None
         step = self.rounding(self.learning_rate * self.step_scale * gradient, uniform)
-        hit = hashed_bernoulli(hashes[0], jnp.where(counts, self.probability, 0.0))
+        hit = hashed_bernoulli(hashes["mask"], jnp.where(counts, self.probability, 0.0))
         if not self.rewrite_unchanged:
             hit = hit & (step != 0)
+        if cells is not None:
+            words = jnp.where(hit, sense(words, cells, hashed_uniform(hashes["sensing"])), words)
         new = jnp.clip(words - jnp.where(hit, step, 0.0), -WORD_MAX, WORD_MAX)
         return new.astype(words.dtype), updates + hit.astype(jnp.int32)
 
-    def _hashes(self, index: int, event, shape: tuple[int, ...]) -> tuple[EventHash, ...]:
-        names = ("mask", "rounding") if self.rounding.needs_uniform else ("mask",)
-        return tuple(event_hash(address(stream(self.key, name), index), event, shape) for name in names)
+    def _hashes(self, index: int, event, shape: tuple[int, ...]) -> dict[str, EventHash]:
+        needed = {"mask": True, "rounding": self.rounding.needs_uniform, "sensing": self.sensing is not None}
+        names = [name for name, needs in needed.items() if needs]
+        return {name: event_hash(address(stream(self.key, name), index), event, shape) for name in names}
 
     def transfer_now(self, state: HybridMemoryState) -> HybridMemoryState:
         """Transfer all words to the memristors, due or not."""
         weights = []
         for index, memory in enumerate(state.weights):
             key = address(stream(self.key, "transfer"), index, state.transfers)
-            pair = self.transfer.program(memory.words, memory.devices, key, self.estimator)
+            words = memory.words
+            if memory.cells is not None:
+                uniform = jax.random.uniform(stream(key, "sensing"), words.shape, jnp.float32)
+                words = sense(words, memory.cells, uniform, LEADING)
+            pair = self.transfer.program(words, memory.devices, key, self.estimator)
             weights.append(
                 memory._replace(
+                    words=words,
                     plus=self.memristor.program(memory.plus, pair.plus),
                     minus=self.memristor.program(memory.minus, pair.minus),
+                    minus_targets=memory.minus_targets + negative(words).astype(jnp.int32),
                 )
             )
         return HybridMemoryState(tuple(weights), state.samples, state.transfers + 1)
