@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 from hfsim.circuits.floating_line import FloatingLine
@@ -69,7 +68,7 @@ def read_array(
     Raises:
         InputError: `cells` is one device, or `cycles` are asked of cells that do not age.
     """
-    ageing = isinstance(cycles, Tracer) or cycles > 0
+    ageing = isinstance(cycles, jax.Array) or cycles > 0  # an array may be traced: it is walked through even if 0
     shape = jnp.broadcast_shapes(*(jnp.shape(x) for x in jax.tree.leaves(cells)))
     if len(shape) != 1:
         raise InputError(

@@ -26,7 +26,7 @@ from hfsim.devices.pulse import Pulse
 from hfsim.devices.transistor import Transistor
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.roots import increasing_root
-from hfsim.units import CHARGE_OF_POLARISATION
+from hfsim.units import CHARGE_OF_POLARISATION, ROOM_TEMPERATURE
 
 MSB_CELLS = (4, 2, 1)
 """Minimum cells of the three capacitors, most significant first; their areas are 4S, 2S, S."""
@@ -65,8 +65,8 @@ class TransferLine(PhysicalModel):
         charge = (self.capacitor if capacitors is None else capacitors).switching_charge
         return jnp.sum(bits * charge * jnp.asarray(MSB_CELLS), axis=-1)
 
-    def line_voltage(self, charge: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """V_TL [V] at the end of the pulse, for lines whose stored ones hold `charge` [fC].
+    def line_voltage(self, charge: Float[Array, "*shape"], *, temperature=ROOM_TEMPERATURE) -> Float[Array, "*shape"]:
+        """V_TL [V] at the end of the pulse at `temperature` [K], for lines whose stored ones hold `charge` [fC].
 
         All capacitors of a line see one field and share their kinetics, so the ones switch as one capacitor
         with P_r to match `charge`; the zeros, already up, add their linear capacitance.
@@ -81,20 +81,22 @@ class TransferLine(PhysicalModel):
             ),
         )
         start = merged.init((*charge.shape, 1), up=0.0)
-        return self.line.share(merged, start, Pulse(self.drive.V_SL, self.drive.width))[1]
+        return self.line.share(merged, start, Pulse(self.drive.V_SL, self.drive.width), temperature=temperature)[1]
 
-    def compliance_current(self, V_TL: Float[Array, "*shape"], transistor=None) -> Float[Array, "*shape"]:
+    def compliance_current(
+        self, V_TL: Float[Array, "*shape"], transistor=None, *, temperature=ROOM_TEMPERATURE
+    ) -> Float[Array, "*shape"]:
         """I_cc [uA] that the select transistor allows at `V_TL` [V] once the filament has stopped growing.
 
-        `transistor` is a population of the same shape in place of the nominal one. Where the drive cannot
-        reach V_C there is no SET and the current is 0.
+        `transistor` is a population of the same shape in place of the nominal one, `temperature` [K] its own; V_C
+        has none. Where the drive cannot reach V_C there is no SET and the current is 0.
         """
         transistor = self.transistor if transistor is None else transistor
         drive = self.drive
         headroom = drive.V_SET - drive.V_BL - drive.V_loss - self.memristor.V_C
 
         def current(V_D):
-            return transistor.current(V_TL - drive.V_BL, 0.0, jnp.maximum(V_D, 0.0))
+            return transistor.current(V_TL - drive.V_BL, 0.0, jnp.maximum(V_D, 0.0), temperature=temperature)
 
         def excess(I_cc):
             return I_cc - current(headroom - 1e-3 * drive.R_s * I_cc)

@@ -53,32 +53,67 @@ class WindowCells(AbstractCells):
 class CircuitCells(AbstractCells):
     """Voltages by `read_array`; cells differ in P_r, by the capacitor's `P_r_spread`.
 
-    The circuit is solved on a grid of remanences, and each cell's voltages are interpolated. Cells that are to be
-    cycled need a capacitor with ageing; breakdown is drawn device by device and has no place here.
+    The circuit is solved once, by `solve`, on a grid of remanences, between which each cell's voltages are
+    interpolated: after a change of capacitor or line, solve again (inside the differentiated function, where a
+    gradient is wanted).
     """
 
-    line: FloatingLine
-    capacitor: FerroelectricCapacitor
-    pulse: Pulse
-    cycles: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 1e18), doc="bipolar cycles before", default=0.0)
-    temperature: Float[Array, ""] = parameter(
-        unit="K", bounds=(100.0, 600.0), doc="temperature of cycling, writing and reading", default=ROOM_TEMPERATURE
-    )
+    P_r: Float[Array, ""] = parameter(unit="uC/cm2", bounds=(0.0, 100.0), doc="nominal remanent polarisation")
+    P_r_spread: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 0.5), doc="relative spread of P_r of a cell")
+    solved: ArrayRead
 
     @classmethod
-    def from_card(cls, card: Card, **options) -> "CircuitCells":
-        """Woken cells that fatigue, on the card's bit line, written and read by its write pulse."""
-        capacitor = dataclasses.replace(
-            ferroelectric_capacitor(card, nodes=32), ageing=Ageing(fatigue=card.build(Fatigue, "fatigue"))
-        )
-        line = card.build(FloatingLine, "bit_line", steps=8)
-        return cls(line=line, capacitor=capacitor, pulse=card.build(Pulse, "write_pulse"), **options)
+    def solve(
+        cls,
+        line: FloatingLine,
+        capacitor: FerroelectricCapacitor,
+        pulse: Pulse,
+        *,
+        cycles=0.0,
+        temperature=ROOM_TEMPERATURE,
+    ) -> "CircuitCells":
+        """Cells on their bit lines.
+
+        Args:
+            line: of each cell.
+            capacitor: the nominal one; to be cycled it must have `ageing`, without breakdown, which is drawn device
+                by device and has no place here.
+            pulse: writes and reads [V], [ns].
+            cycles: bipolar cycles of the pulse before.
+            temperature: of cycling, writing and reading [K].
+
+        Raises:
+            InputError: cycles are asked of a capacitor that does not age.
+        """
+        grid = eqx.tree_at(lambda c: c.P_r, capacitor, capacitor.P_r * jnp.linspace(0.0, _REACH, _GRID))
+        solved = read_array(line, grid, pulse, pulse, cycles=cycles, temperature=temperature, tile=_GRID)
+        return cls(capacitor.P_r, capacitor.P_r_spread, solved)
+
+    @classmethod
+    def from_card(cls, card: Card, *, P_r_spread=None, cycles=0.0, temperature=ROOM_TEMPERATURE) -> "CircuitCells":
+        """Woken cells that fatigue, on the card's bit line, written and read by its write pulse.
+
+        `P_r_spread` is the card's unless given; `cycles` and `temperature` are those of `solve`.
+        """
+        capacitor = woken_capacitor(card)
+        if P_r_spread is not None:
+            capacitor = dataclasses.replace(capacitor, P_r_spread=P_r_spread)
+        line, pulse = card.build(FloatingLine, "bit_line", steps=8), card.build(Pulse, "write_pulse")
+        return _solve(line, capacitor, pulse, jnp.asarray(cycles, float), jnp.asarray(temperature, float))
 
     def voltages(self, shape, key):
-        grid = jnp.linspace(0.0, _REACH, _GRID) * self.capacitor.P_r
-        cells = eqx.tree_at(lambda c: c.P_r, self.capacitor, grid)
-        found = read_array(
-            self.line, cells, self.pulse, self.pulse, cycles=self.cycles, temperature=self.temperature, tile=_GRID
-        )
-        own = self.capacitor.sample(shape, key).P_r
-        return ArrayRead(jnp.interp(own, grid, found.one), jnp.interp(own, grid, found.zero))
+        own = jnp.maximum(1 + self.P_r_spread * normal(key, shape, self.P_r.dtype), 0.0)
+        grid = jnp.linspace(0.0, _REACH, _GRID)
+        return ArrayRead(jnp.interp(own, grid, self.solved.one), jnp.interp(own, grid, self.solved.zero))
+
+
+@eqx.filter_jit
+def _solve(line, capacitor, pulse, cycles, temperature) -> CircuitCells:
+    """One program for all cards, spreads, cycles and temperatures."""
+    return CircuitCells.solve(line, capacitor, pulse, cycles=cycles, temperature=temperature)
+
+
+def woken_capacitor(card: Card) -> FerroelectricCapacitor:
+    """The card's FeCAP, woken, with its fatigue."""
+    fatigue = Ageing(fatigue=card.build(Fatigue, "fatigue"))
+    return dataclasses.replace(ferroelectric_capacitor(card, nodes=32), ageing=fatigue)

@@ -26,6 +26,7 @@ from hfsim.errors import InputError
 from hfsim.estimators import AbstractEstimator
 from hfsim.hybrid.words import CODES, code, negative
 from hfsim.parameters import PhysicalModel, parameter
+from hfsim.units import ROOM_TEMPERATURE
 
 
 class ConductancePair(NamedTuple):
@@ -172,25 +173,29 @@ class CircuitTransfer(AbstractTransfer):
 
     Mismatch of the capacitors' P_r and of the transistors' threshold gives each weight its own eight levels on
     each side (`fabricate`); the memristor's spread adds at each transfer, reduced so that both together make
-    the published total. `nominal` and `mismatch` are solved once by `from_line`: after a change of `line`, build
-    the transfer again (inside the differentiated function, where a gradient is wanted).
+    the published total. `nominal` and `mismatch` are solved once by `from_line`: after a change of `line` or
+    `temperature`, build the transfer again (inside the differentiated function, where a gradient is wanted).
     """
 
     line: TransferLine
     nominal: Float[Array, " 8"]  # mean conductance [uS] of each code
     mismatch: Float[Array, " 8"]  # standard deviation [uS] that mismatch makes, first order
+    temperature: Float[Array, ""] = parameter(
+        unit="K", bounds=(100.0, 600.0), doc="temperature of the transfer", default=ROOM_TEMPERATURE
+    )
     twin_noise: bool = eqx.field(static=True, default=False)
     clip: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def from_line(cls, line: TransferLine, **options) -> "CircuitTransfer":
-        """Solve the nominal levels of `line` and their sensitivity to mismatch."""
+    def from_line(cls, line: TransferLine, *, temperature=ROOM_TEMPERATURE, **options) -> "CircuitTransfer":
+        """Solve the nominal levels of `line` at `temperature` [K] and their sensitivity to mismatch."""
         bits = code_bits(jnp.arange(CODES))
         charge = line.switchable_charge(bits)
 
         def levels(charge, V_T0):
             transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, V_T0)
-            return line.memristor.mean_conductance(line.compliance_current(line.line_voltage(charge), transistor))
+            V_TL = line.line_voltage(charge, temperature=temperature)
+            return line.memristor.mean_conductance(line.compliance_current(V_TL, transistor, temperature=temperature))
 
         threshold = jnp.broadcast_to(line.transistor.V_T0, charge.shape)
         one, zero = jnp.ones_like(charge), jnp.zeros_like(charge)
@@ -202,7 +207,7 @@ class CircuitTransfer(AbstractTransfer):
         variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
         positive = variance > 0
         mismatch = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
-        return cls(line=line, nominal=nominal, mismatch=mismatch, **options)
+        return cls(line=line, nominal=nominal, mismatch=mismatch, temperature=temperature, **options)
 
     def levels(self):
         return self.nominal
@@ -215,12 +220,13 @@ class CircuitTransfer(AbstractTransfer):
         transistors = line.transistor.sample((2, *shape), stream(key, "transistors"))
         # V_TL depends on the charge alone: solved on a grid, then interpolated
         grid = jnp.linspace(0.0, 2 * line.switchable_charge(jnp.ones(3)), 129)
-        voltage = line.line_voltage(grid)
+        voltage = line.line_voltage(grid, temperature=self.temperature)
 
         def levels_of(bits):
             charge = line.switchable_charge(jnp.broadcast_to(bits, (*shape, 3)), capacitors)
             V_TL = jnp.broadcast_to(jnp.interp(charge, grid, voltage), (2, *shape))
-            return line.memristor.mean_conductance(line.compliance_current(V_TL, transistors))
+            I_cc = line.compliance_current(V_TL, transistors, temperature=self.temperature)
+            return line.memristor.mean_conductance(I_cc)
 
         return CircuitDevices(jax.lax.map(levels_of, code_bits(jnp.arange(CODES))))
 

@@ -12,9 +12,10 @@ from scipy.stats import norm
 
 import hfsim
 from hfsim import InputError
-from hfsim.circuits import ArrayRead, SenseAmplifier, read_array
+from hfsim.circuits import ArrayRead, FloatingLine, SenseAmplifier, read_array
+from hfsim.devices import Pulse
 from hfsim.hybrid import CircuitCells, HybridArray, SensedCells, Sensing, WindowCells, sense
-from hfsim.hybrid.cells import AbstractCells
+from hfsim.hybrid.cells import AbstractCells, woken_capacitor
 from hfsim.hybrid.sensing import EVERY, LEADING, CellErrors, bit_errors
 from hfsim.hybrid.words import word_bits, words_of_bits
 from tests.hybrid_memories import SHAPES, absorb, make, normal, start, words
@@ -45,12 +46,11 @@ def test_the_rate_of_errors_is_that_of_gaussian_states(amplifier, window, sigma,
 
 
 def test_cells_of_the_circuit_are_those_of_the_array_read(card):
-    cells = CircuitCells.from_card(card, cycles=1e8, temperature=358.0)
-    cells = eqx.tree_at(lambda c: c.capacitor.P_r_spread, cells, jnp.asarray(0.3))
+    cells = CircuitCells.from_card(card, P_r_spread=0.3, cycles=1e8, temperature=358.0)
     found = cells.voltages((50,), jax.random.key(3))
-    own = cells.capacitor.sample((50,), jax.random.key(3))
-    pulse = cells.pulse
-    seen = read_array(cells.line, own, pulse, pulse, cycles=1e8, temperature=358.0)
+    own = dataclasses.replace(woken_capacitor(card), P_r_spread=0.3).sample((50,), jax.random.key(3))
+    line, pulse = card.build(FloatingLine, "bit_line", steps=8), card.build(Pulse, "write_pulse")
+    seen = jax.jit(lambda c: read_array(line, c, pulse, pulse, cycles=1e8, temperature=358.0))(own)
     np.testing.assert_allclose(found.one, seen.one, atol=2e-4)
     np.testing.assert_allclose(found.zero, seen.zero, atol=2e-4)
     fresh = CircuitCells.from_card(card).voltages((1,), jax.random.key(0))

@@ -9,7 +9,18 @@ from training.job import Configuration, option
 
 CARD = "cea-leti-2025-hybrid"
 TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "digits-online")
+DEAD_KINDS = ("fecaps", "low", "high")
 STORAGES = ("float", "linear", "measured", "circuit")
+
+_SWEPT = {
+    "tolerances": (1e-3, 1e3, " uS"),
+    "spreads": (0.0, 0.5, ""),
+    "temperatures": (200.0, 500.0, " K"),
+    "cycles": (1.0, 1e12, ""),
+    "windows": (0.0, 5e3, " mV"),
+    "dead": (0.0, 1.0, ""),
+}
+"""Least and largest value of each list of numbers, and its unit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,13 +29,14 @@ class Tables(Configuration):
 
     accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
     and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
-    85 degrees, left alone and refreshed. programming: single-shot transfers against verified ones, with energy
-    and wear.
+    85 degrees, left alone and refreshed. circuit: levels and bit errors from physics, against spread, temperature,
+    wear and memory window. wear: cycles of every device, the first failure, and the network as devices die.
+    programming: single-shot transfers against verified ones, with energy and wear.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "ageing", "programming"] = "accuracy"
+    table: Literal["accuracy", "period", "ageing", "circuit", "wear", "programming"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -33,6 +45,21 @@ class Tables(Configuration):
     (physics of the transfer); default: those of the table."""
     periods: tuple[int, ...] = (1, 2, 5, 10, 20, 50, 100, 200, 400, 600)
     """Of the table period."""
+    conditions: tuple[str, ...] = ()
+    """Of the table circuit: some of levels_saturation, levels_starvation, sensed, and spread, temperature, cycles or
+    window with _ and a value of the next options; default: all."""
+    spreads: tuple[float, ...] = (0.1, 0.171, 0.3)
+    """Of the table circuit: relative spreads of P_r."""
+    temperatures: tuple[float, ...] = (358.15, 398.15)
+    """Of the table circuit [K]."""
+    cycles: tuple[float, ...] = (1e7, 1e8, 1e9)
+    """Of the table circuit: bipolar cycles of every FeCAP before the training."""
+    windows: tuple[float, ...] = (360.0, 200.0, 120.0, 90.0, 60.0)
+    """Of the table circuit: median memory windows [mV]."""
+    kinds: tuple[str, ...] = DEAD_KINDS
+    """Of the table wear: which devices die: fecaps, memristors that stay low, memristors that stay high."""
+    dead: tuple[float, ...] = (0.001, 0.01, 0.03, 0.1, 0.3)
+    """Of the table wear: shares of dead devices."""
     tolerances: tuple[float, ...] = (8.7, 4.35, 2.0)
     """Of the table programming: how near its level a memristor must be read to be left [uS]."""
     attempts: int = 20
@@ -64,19 +91,21 @@ class Tables(Configuration):
     def __post_init__(self):
         super().__post_init__()
         self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
-        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
+        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES), ("kinds", DEAD_KINDS)):
             if getattr(self, name):
                 self._require_some(name, known)
         if self.table != "accuracy" and len(self.tasks) > 1:
             raise InputError("--tasks", f"be one for the table {self.table}", " ".join(self.tasks))
         if self.table != "accuracy" and "float" in self.storages:
             raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
-        if self.table == "programming" and self.storages:
-            raise InputError("--storages", "be left out for the table programming", " ".join(self.storages))
+        if self.table in ("programming", "circuit", "wear") and self.storages:
+            raise InputError("--storages", f"be left out for the table {self.table}", " ".join(self.storages))
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
-        if len(set(self.tolerances)) < len(self.tolerances) or not all(1e-3 <= t <= 1e3 for t in self.tolerances):
-            raise InputError(option("tolerances"), "lie in [0.001, 1000] uS, none twice", self.tolerances)
+        for name, (low, high, unit) in _SWEPT.items():
+            values = getattr(self, name)
+            if not values or len(set(values)) < len(values) or not all(low <= x <= high for x in values):
+                raise InputError(option(name), f"lie in [{low:g}, {high:g}]{unit}, none twice", values)
         for name, low, high in (("learning_rate", 0, 1e6), ("step_scale", 1, 1e6), ("initial_spread", 0, 1e6)):
             if getattr(self, name) is not None:
                 self._require_range(name, low, high)

@@ -46,13 +46,16 @@ def transfer_of(config: Tables, storage: str) -> AbstractTransfer:
     return transfer(hfsim.load_card(CARD), kind, twin_noise=config.twin_noise, clip=config.clip)
 
 
-def make_experiment(config: Tables, task: Task, data: Dataset, how: AbstractTransfer) -> Experiment:
-    """The systems of a configuration that learn a task, their words transferred as `how` does."""
+def make_experiment(config: Tables, task: Task, data: Dataset, how: AbstractTransfer, **changes: Any) -> Experiment:
+    """The systems of a configuration that learn a task, their words transferred as `how` does.
+
+    `changes` are further arguments of the memory.
+    """
     rule = {
         "rounding": ROUNDINGS[config.rounding],
         "step_scale": task.step_scale if config.step_scale is None else config.step_scale,
     }
-    return Experiment(task, data, hfsim.load_card(CARD), how, chips=config.seeds, seed=config.seed, **rule)
+    return Experiment(task, data, hfsim.load_card(CARD), how, chips=config.seeds, seed=config.seed, **rule, **changes)
 
 
 def make_case(config: Tables, name: str, task: Task, data: Dataset, storage: str) -> Case:
