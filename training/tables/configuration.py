@@ -10,6 +10,7 @@ from training.job import Configuration, option
 CARD = "cea-leti-2025-hybrid"
 TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "digits-online")
 STORAGES = ("float", "linear", "measured", "circuit")
+SCENARIOS = ("drift", "new-class", "second-task")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +20,13 @@ class Tables(Configuration):
     accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
     and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
     85 degrees, left alone and refreshed. programming: single-shot transfers against verified ones, with energy
-    and wear.
+    and wear. continual: trained systems whose inputs drift, or that meet a new class or a second task, and go on
+    learning: what they gain and what they forget.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "ageing", "programming"] = "accuracy"
+    table: Literal["accuracy", "period", "ageing", "programming", "continual"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -37,13 +39,16 @@ class Tables(Configuration):
     """Of the table programming: how near its level a memristor must be read to be left [uS]."""
     attempts: int = 20
     """Of the table programming: the most RESETs and SETs of one memristor in a transfer."""
+    scenarios: tuple[str, ...] = ()
+    """Of the table continual: some of drift, new-class, second-task; default: all."""
     seeds: int = 5
     """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
     part: Literal["test", "validation"] = "test"
     """test: learn from all training samples, report the test samples, once. validation: hold a part of the training
     samples back and report that: for choosing."""
     epochs: int | None = None
-    """Passes over the training samples; default: the article's, of each task."""
+    """Passes over the training samples; default: the article's, of each task, and half of them after a change in the
+    table continual."""
     samples: int | None = None
     """Learn from so many training samples only."""
     learning_rate: float | None = None
@@ -64,12 +69,16 @@ class Tables(Configuration):
     def __post_init__(self):
         super().__post_init__()
         self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
-        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
+        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES), ("scenarios", SCENARIOS)):
             if getattr(self, name):
                 self._require_some(name, known)
         if self.table != "accuracy" and len(self.tasks) > 1:
             raise InputError("--tasks", f"be one for the table {self.table}", " ".join(self.tasks))
-        if self.table != "accuracy" and "float" in self.storages:
+        if self.table == "continual" and "ecg-online" in self.tasks:
+            raise InputError("--tasks", "be of images for the table continual", "ecg-online")
+        if self.table != "continual" and self.scenarios:
+            raise InputError("--scenarios", f"be left out for the table {self.table}", " ".join(self.scenarios))
+        if self.table not in ("accuracy", "continual") and "float" in self.storages:
             raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
         if self.table == "programming" and self.storages:
             raise InputError("--storages", "be left out for the table programming", " ".join(self.storages))
