@@ -12,9 +12,9 @@ def page(results: list[dict]) -> str:
     said = (
         "After the first training something changes, and the same systems learn on, their words, devices and clocks as "
         f"they were. Drift: the image slips by {SLIP:.1%} of its side, contrast falls to {FADED:.0%}, gains of the "
-        f"pixels spread from {WEAKEST:g} to 1, {STUCK:.0%} of them are stuck. New class: the last one, left out before, "
-        "comes among the others or alone. A second task comes through the same outputs. Old is the test of what was "
-        "learned first, new that of what the change brought."
+        f"pixels spread from {WEAKEST:g} to 1, {STUCK:.0%} of them are stuck. New class: the last one, left out "
+        "before, comes among the others or alone. A second task comes through the same outputs. Old is the test of "
+        "what was learned first, new that of what the change brought."
     )
     return write_page(
         "Learning that goes on",
