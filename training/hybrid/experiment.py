@@ -59,8 +59,12 @@ class Experiment:
         outputs = task.outputs or data.classes
         self.sizes = (data.train.images.shape[1], *task.hidden, outputs)
         self.graph = nnx.split(nnx.eval_shape(lambda: self._network(self.keys[0])))[0]
-        self.images, self.labels = jnp.asarray(data.train.images), jnp.asarray(data.train.labels)
-        self.steps = len(self.labels) // task.batch
+        self.learn_from(data.train)
+
+    def learn_from(self, split: Split) -> None:
+        """Train on another split from now on; systems stay what they are."""
+        self.images, self.labels = jnp.asarray(split.images), jnp.asarray(split.labels)
+        self.steps = len(self.labels) // self.task.batch
 
     def _network(self, key) -> MLP:
         spread = self.task.initial_spread / WORDS_PER_UNIT
@@ -82,27 +86,31 @@ class Experiment:
 
     @cached_property
     def _train(self):
-        samples, batch = len(self.labels), self.task.batch
+        batch = self.task.batch
 
         def one(key, chip, part, shared):
             blocks, (epoch, images, labels) = part, shared
-            order = sample_order(key, epoch, samples, batch)
+            order = sample_order(key, epoch, len(labels), batch)
             return chip_epoch(with_key(self.memory, key), self.graph, chip, images, labels, order, blocks)
 
         return SideBySide(one)
 
     def train(self, chips: Chip, epoch: int) -> tuple[Chip, Float[Array, " chips"]]:
-        """One epoch on every chip; also the fraction that each got right while learning."""
-        blocks = schedule(epoch * self.steps, self.steps, self.memory.period // self.task.batch)
+        """One epoch on every chip; also the fraction that each got right while learning.
+
+        `epoch` says in which order the samples come; transfers follow the samples that the chips have seen.
+        """
+        seen = int(np.asarray(chips.memory.samples)[0]) // self.task.batch
+        blocks = schedule(seen, self.steps, self.memory.period // self.task.batch)
         return self._train(self.keys, chips, halves(blocks), (jnp.int32(epoch), self.images, self.labels))
 
     @cached_property
     def _train_float(self):
-        samples, batch, task = len(self.labels), self.task.batch, self.task
+        task = self.task
 
         def one(key, params, part, shared):
             epoch, images, labels = shared
-            order = sample_order(key, epoch, samples, batch)
+            order = sample_order(key, epoch, len(labels), task.batch)
             return float_epoch(
                 self.graph, params, images, labels, order[part], learning_rate=task.learning_rate, bound=task.bound
             )
@@ -118,12 +126,15 @@ class Experiment:
 
     def finish(self, chips: Chip) -> Chip:
         """A last transfer, so that inference uses the newest words."""
+        return self._finish(self.keys, chips)
 
+    @cached_property
+    def _finish(self):
         @jax.jit
         def finish(keys, chips):
             return jax.vmap(lambda key, chip: transferred(with_key(self.memory, key), chip))(keys, chips)
 
-        return finish(self.keys, chips)
+        return finish
 
     def accuracy(self, params: Any, split: Split) -> Float[Array, " chips"]:
         """Share of a split that each chip's weights tell right."""

@@ -36,7 +36,7 @@ class Case(abc.ABC):
         """Let go of data and programs; called after `measure`."""
 
 
-class _Learning(Case):
+class Learner(Case):
     """Systems of one experiment, which is made when it is first needed, for its data are large."""
 
     def __init__(self, name: str, epochs: int, make: Callable[[], Experiment]):
@@ -47,6 +47,14 @@ class _Learning(Case):
     def experiment(self) -> Experiment:
         return self._make()
 
+    @abc.abstractmethod
+    def params(self, state: Any) -> Any:
+        """The weights of each system that a test uses; the state stays as it is."""
+
+    def counts(self, state: Any) -> Measures:
+        """Operations of the memory up to now; none where there is no memory."""
+        return {}
+
     def release(self) -> None:
         self.__dict__.pop("experiment", None)
 
@@ -54,7 +62,7 @@ class _Learning(Case):
         return np.asarray(self.experiment.accuracy(params, self.experiment.data.test)).tolist()
 
 
-class FloatCase(_Learning):
+class FloatCase(Learner):
     """The same networks in floating point."""
 
     def start(self):
@@ -64,11 +72,14 @@ class FloatCase(_Learning):
         params, right = self.experiment.train_float(state, number)
         return params, np.asarray(right).tolist()
 
+    def params(self, state):
+        return state
+
     def measure(self, state):
         return {"accuracy": self._accuracy(state)}
 
 
-class ChipCase(_Learning):
+class ChipCase(Learner):
     """Chips."""
 
     def start(self):
@@ -78,14 +89,17 @@ class ChipCase(_Learning):
         chips, right = self.experiment.train(state, number)
         return chips, np.asarray(right).tolist()
 
+    def params(self, state):
+        return self.experiment.finish(state).params
+
     def measure(self, state):
         chips = self.experiment.finish(state)
-        return {"accuracy": self._accuracy(chips.params), **self._counts(chips)}
+        return {"accuracy": self._accuracy(chips.params), **self.counts(chips)}
 
-    def _counts(self, chips: Chip) -> Measures:
+    def counts(self, state: Chip) -> Measures:
         """Operations of each chip: of its worst cell, and of its whole network."""
-        transfers = int(np.asarray(chips.memory.transfers)[0])
-        layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
+        transfers = int(np.asarray(state.memory.transfers)[0])
+        layers = [np.asarray(weight.updates) for weight in state.memory.weights]
         counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
         kept = (
             "updates",
@@ -96,7 +110,7 @@ class ChipCase(_Learning):
             "memristor_operations",
         )
         return {
-            "samples": int(np.asarray(chips.memory.samples)[0]),
+            "samples": int(np.asarray(state.memory.samples)[0]),
             "sizes": list(self.experiment.sizes),
             "synapses": counts[0].synapses,
             "transfers": transfers,

@@ -11,6 +11,7 @@ CARD = "cea-leti-2025-hybrid"
 TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "digits-online")
 DEAD_KINDS = ("fecaps", "low", "high")
 STORAGES = ("float", "linear", "measured", "circuit")
+SCENARIOS = ("drift", "new-class", "second-task")
 
 _SWEPT = {
     "tolerances": (1e-3, 1e3, " uS"),
@@ -21,6 +22,14 @@ _SWEPT = {
     "dead": (0.0, 1.0, ""),
 }
 """Least and largest value of each list of numbers, and its unit."""
+_OF_ONE_TABLE = {
+    "period": ("periods",),
+    "circuit": ("conditions", "spreads", "temperatures", "cycles", "windows"),
+    "continual": ("scenarios",),
+    "wear": ("kinds", "dead"),
+    "programming": ("tolerances", "attempts"),
+}
+"""Options that other tables would not use."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +40,13 @@ class Tables(Configuration):
     and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
     85 degrees, left alone and refreshed. circuit: levels and bit errors from physics, against spread, temperature,
     wear and memory window. wear: cycles of every device, the first failure, and the network as devices die.
-    programming: single-shot transfers against verified ones, with energy and wear.
+    continual: trained systems whose inputs drift, or that meet a new class or a second task, and go on learning: what
+    they gain and what they forget. programming: single-shot transfers against verified ones, with energy and wear.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "ageing", "circuit", "wear", "programming"] = "accuracy"
+    table: Literal["accuracy", "period", "circuit", "ageing", "continual", "wear", "programming"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -64,13 +74,16 @@ class Tables(Configuration):
     """Of the table programming: how near its level a memristor must be read to be left [uS]."""
     attempts: int = 20
     """Of the table programming: the most RESETs and SETs of one memristor in a transfer."""
+    scenarios: tuple[str, ...] = ()
+    """Of the table continual: some of drift, new-class, second-task; default: all."""
     seeds: int = 5
     """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
     part: Literal["test", "validation"] = "test"
     """test: learn from all training samples, report the test samples, once. validation: hold a part of the training
     samples back and report that: for choosing."""
     epochs: int | None = None
-    """Passes over the training samples; default: the article's, of each task."""
+    """Passes over the training samples; default: the article's, of each task, and half of them after a change in the
+    table continual."""
     samples: int | None = None
     """Learn from so many training samples only."""
     learning_rate: float | None = None
@@ -91,15 +104,19 @@ class Tables(Configuration):
     def __post_init__(self):
         super().__post_init__()
         self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
-        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES), ("kinds", DEAD_KINDS)):
+        known_names = {"tasks": TASK_NAMES, "storages": STORAGES, "kinds": DEAD_KINDS, "scenarios": SCENARIOS}
+        for name, known in known_names.items():
             if getattr(self, name):
                 self._require_some(name, known)
         if self.table != "accuracy" and len(self.tasks) > 1:
             raise InputError("--tasks", f"be one for the table {self.table}", " ".join(self.tasks))
-        if self.table != "accuracy" and "float" in self.storages:
+        if self.table == "continual" and "ecg-online" in self.tasks:
+            raise InputError("--tasks", "be of images for the table continual", "ecg-online")
+        if self.table not in ("accuracy", "continual") and "float" in self.storages:
             raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
         if self.table in ("programming", "circuit", "wear") and self.storages:
             raise InputError("--storages", f"be left out for the table {self.table}", " ".join(self.storages))
+        self._require_used()
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
         for name, (low, high, unit) in _SWEPT.items():
@@ -109,6 +126,14 @@ class Tables(Configuration):
         for name, low, high in (("learning_rate", 0, 1e6), ("step_scale", 1, 1e6), ("initial_spread", 0, 1e6)):
             if getattr(self, name) is not None:
                 self._require_range(name, low, high)
+
+    def _require_used(self) -> None:
+        """Refuse what was set for another table."""
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for table, names in _OF_ONE_TABLE.items():
+            for name in names:
+                if table != self.table and getattr(self, name) != defaults[name]:
+                    raise InputError(option(name), f"be left out for the table {self.table}", getattr(self, name))
 
     def settings(self) -> dict[str, Any]:
         return {"card": CARD, **super().settings()}

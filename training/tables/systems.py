@@ -11,7 +11,7 @@ from hfsim.hybrid import AbstractTransfer, transfer
 from training.data import Dataset, Split
 from training.hybrid.experiment import ROUNDINGS, Experiment
 from training.hybrid.task import TASKS, Task
-from training.tables.case import Case, ChipCase, FloatCase
+from training.tables.case import ChipCase, FloatCase, Learner
 from training.tables.configuration import CARD, Tables
 
 
@@ -58,7 +58,7 @@ def make_experiment(config: Tables, task: Task, data: Dataset, how: AbstractTran
     return Experiment(task, data, hfsim.load_card(CARD), how, chips=config.seeds, seed=config.seed, **rule, **changes)
 
 
-def make_case(config: Tables, name: str, task: Task, data: Dataset, storage: str) -> Case:
+def make_case(config: Tables, name: str, task: Task, data: Dataset, storage: str) -> Learner:
     """The case of this name."""
     kind = FloatCase if storage == "float" else ChipCase
     return kind(name, task.epochs, lambda: make_experiment(config, task, data, transfer_of(config, storage)))
