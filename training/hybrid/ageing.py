@@ -13,8 +13,8 @@ import numpy as np
 
 from hfsim.units import ROOM_TEMPERATURE
 from training.data import Split
-from training.hybrid.experiment import POPULATION, Experiment
-from training.hybrid.loop import Chip, with_key
+from training.hybrid.experiment import Experiment
+from training.hybrid.loop import Chip, predict, with_key
 
 TIMES = {
     "1 s": 1.0,
@@ -32,7 +32,7 @@ class Shelf:
 
     def __init__(self, experiment: Experiment, split: Split):
         self._data = (experiment.keys, jnp.asarray(split.images), jnp.asarray(split.labels))
-        self._population = experiment.images[:POPULATION]
+        self._population = experiment.population
 
         def accuracy(chips, data, population, amplitude, seconds, temperature, refreshed):
             keys, images, labels = data
@@ -49,7 +49,7 @@ class Shelf:
                 weights, state = own.wait(chip.params, chip.memory, seconds, temperature)
                 if refreshed:
                     weights = own.programmed(weights, own.transfer_now(state))
-                return jnp.mean(experiment.predict(weights, images, population) == labels)
+                return jnp.mean(predict(experiment.graph, weights, images, population) == labels)
 
             return jax.lax.map(one, (keys, chips))
 

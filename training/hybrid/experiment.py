@@ -1,8 +1,9 @@
 """Chips that learn a task, side by side in one compiled program, and the same networks in floating point."""
 
-from functools import cached_property
+from functools import cache
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -77,23 +78,7 @@ class Experiment:
 
     def start(self) -> Chip:
         """Freshly started chips, with a leading chip axis."""
-
-        @jax.jit
-        def start(keys, params):
-            return jax.vmap(lambda key, p: start_chip(with_key(self.memory, key), p))(keys, params)
-
-        return start(self.keys, self.initial_params())
-
-    @cached_property
-    def _train(self):
-        batch = self.task.batch
-
-        def one(key, chip, part, shared):
-            blocks, (epoch, images, labels) = part, shared
-            order = sample_order(key, epoch, len(labels), batch)
-            return chip_epoch(with_key(self.memory, key), self.graph, chip, images, labels, order, blocks)
-
-        return SideBySide(one)
+        return _start(self.memory, self.keys, self.initial_params())
 
     def train(self, chips: Chip, epoch: int) -> tuple[Chip, Float[Array, " chips"]]:
         """One epoch on every chip; also the fraction that each got right while learning.
@@ -102,55 +87,66 @@ class Experiment:
         """
         seen = int(np.asarray(chips.memory.samples)[0]) // self.task.batch
         blocks = schedule(seen, self.steps, self.memory.period // self.task.batch)
-        return self._train(self.keys, chips, halves(blocks), (jnp.int32(epoch), self.images, self.labels))
-
-    @cached_property
-    def _train_float(self):
-        task = self.task
-
-        def one(key, params, part, shared):
-            epoch, images, labels = shared
-            order = sample_order(key, epoch, len(labels), task.batch)
-            return float_epoch(
-                self.graph, params, images, labels, order[part], learning_rate=task.learning_rate, bound=task.bound
-            )
-
-        return SideBySide(one)
+        shared = (self.memory, self.graph, self.task.batch, jnp.int32(epoch), self.images, self.labels)
+        return _side_by_side(_chip_part)(self.keys, chips, halves(blocks), shared)
 
     def train_float(self, params: Any, epoch: int) -> tuple[Any, Float[Array, " chips"]]:
         """One epoch in floating point of every chip's network; also the fraction right while learning."""
         parts = 2 if self.steps % 2 == 0 else 1
         steps = np.split(np.arange(self.steps), parts)
-        params, right = self._train_float(self.keys, params, steps, (jnp.int32(epoch), self.images, self.labels))
+        task = self.task
+        rule = (jnp.float32(task.learning_rate), task.bound)
+        shared = (self.graph, rule, task.batch, jnp.int32(epoch), self.images, self.labels)
+        params, right = _side_by_side(_float_part)(self.keys, params, steps, shared)
         return params, right / parts
 
     def finish(self, chips: Chip) -> Chip:
         """A last transfer, so that inference uses the newest words."""
-        return self._finish(self.keys, chips)
-
-    @cached_property
-    def _finish(self):
-        @jax.jit
-        def finish(keys, chips):
-            return jax.vmap(lambda key, chip: transferred(with_key(self.memory, key), chip))(keys, chips)
-
-        return finish
+        return _finish(self.memory, self.keys, chips)
 
     def accuracy(self, params: Any, split: Split) -> Float[Array, " chips"]:
         """Share of a split that each chip's weights tell right."""
-        return self._accuracy(params, jnp.asarray(split.images), jnp.asarray(split.labels), self.images[:POPULATION])
+        images, labels = jnp.asarray(split.images), jnp.asarray(split.labels)
+        return _accuracy(self.graph, params, images, labels, self.population)
 
-    @cached_property
-    def _accuracy(self):
-        @jax.jit
-        def accuracy(params, images, labels, population):
-            def one(p):
-                return jnp.mean(self.predict(p, images, population) == labels)
+    @property
+    def population(self) -> Float[Array, "images pixels"] | None:
+        """Images for the moments of batch norm; None where there is none."""
+        return self.images[:POPULATION] if self.task.norm == "batch" else None
 
-            return jax.lax.map(one, params)
 
-        return accuracy
+# Memory and network are arguments of these programs, so that experiments that differ in numbers alone share them.
 
-    def predict(self, params: Any, images, population):
-        """Classes that one chip's weights say; `population` are images for the moments of batch norm."""
-        return predict(self.graph, params, images, population if self.task.norm == "batch" else None)
+
+@eqx.filter_jit
+def _start(memory: HybridMemory, keys, params) -> Chip:
+    return jax.vmap(lambda key, p: start_chip(with_key(memory, key), p))(keys, params)
+
+
+@eqx.filter_jit
+def _finish(memory: HybridMemory, keys, chips: Chip) -> Chip:
+    return jax.vmap(lambda key, chip: transferred(with_key(memory, key), chip))(keys, chips)
+
+
+@eqx.filter_jit
+def _accuracy(graph, params, images, labels, population):
+    return jax.lax.map(lambda p: jnp.mean(predict(graph, p, images, population) == labels), params)
+
+
+@cache
+def _side_by_side(one) -> SideBySide:
+    return SideBySide(one)
+
+
+def _chip_part(key, chip, blocks, shared):
+    """A part of a chip's epoch."""
+    memory, graph, batch, epoch, images, labels = shared
+    order = sample_order(key, epoch, len(labels), batch)
+    return chip_epoch(with_key(memory, key), graph, chip, images, labels, order, blocks)
+
+
+def _float_part(key, params, part, shared):
+    """A part of an epoch in floating point."""
+    graph, (learning_rate, bound), batch, epoch, images, labels = shared
+    order = sample_order(key, epoch, len(labels), batch)[part]
+    return float_epoch(graph, params, images, labels, order, learning_rate=learning_rate, bound=bound)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -21,18 +22,24 @@ class SideBySide:
     """A pure function of one system, compiled once.
 
     Args:
-        one: (key, system, part, shared) -> (system, a number); `part` may be any tree of arrays.
+        one: (key, system, part, shared) -> (system, a number); `part` may be any tree of arrays, `shared`
+            any tree whose other leaves are compiled in.
         together: advance all systems in one call; None does so where there is an accelerator.
     """
 
     def __init__(self, one: Callable[[Any, Any, Any, Any], tuple[Any, Any]], together: bool | None = None):
         self.together = jax.default_backend() != "cpu" if together is None else together
-        self._program = jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)) if self.together else one)
+        self._program = eqx.filter_jit(self._all if self.together else one)
+        self._one = one
+
+    def _all(self, keys, systems, part, shared):
+        return jax.vmap(lambda key, system: self._one(key, system, part, shared))(keys, systems)
 
     def __call__(
         self, keys: Key[Array, " systems"], systems: Any, parts: Sequence[Any], shared: Any
     ) -> tuple[Any, Float[Array, " systems"]]:
         """Every system (leading axis) after all `parts` in their order, and the sum of the numbers of its parts."""
+        parts = [jax.tree.map(jnp.asarray, part) for part in parts]  # numpy's would be compiled in
         if self.together:
             totals = jnp.zeros(len(keys))
             for part in parts:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
@@ -118,16 +117,18 @@ class CircuitCase(ChipCase):
         if sensing is None:
             return {}
 
-        @jax.jit
-        def read(key):
-            seen = sensing.cells.voltages((SYNAPSES * CELLS,), stream(key, "cells"))
-            cells = sensing.fabricate((SYNAPSES,), key)
-            wrong = (cells.ones | cells.zeros | cells.doubtful) != 0
-            rate = sensing.cell_errors((SYNAPSES,), key).rate
-            return rate, jnp.mean(wrong), jnp.median(seen.windows), jnp.min(seen.windows), cells.neglected
-
         names = ("bit_error_rate", "words_with_errors", "window", "worst_window", "neglected")
-        return dict(zip(names, map(float, read(self.experiment.keys[0])), strict=True))
+        return dict(zip(names, map(float, _read(sensing, self.experiment.keys[0])), strict=True))
+
+
+@eqx.filter_jit
+def _read(sensing: Sensing, key) -> tuple[Any, ...]:
+    """Bit error rate, words with a bit that errs, median and worst window [V], neglected doubt."""
+    seen = sensing.cells.voltages((SYNAPSES * CELLS,), stream(key, "cells"))
+    cells = sensing.fabricate((SYNAPSES,), key)
+    wrong = (cells.ones | cells.zeros | cells.doubtful) != 0
+    rate = sensing.cell_errors((SYNAPSES,), key).rate
+    return rate, jnp.mean(wrong), jnp.median(seen.windows), jnp.min(seen.windows), cells.neglected
 
 
 def cases(config: Tables) -> list[Case]:
