@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +42,7 @@ class Experiment:
     def __init__(
         self, task: Task, data: Dataset, card: Card, transfer: AbstractTransfer, *, chips: int, seed: int, **rule: Any
     ):
-        """`rule` are further arguments of `HybridMemory`."""
+        """`rule` are further arguments of `HybridMemory`; the learning rate is the task's."""
         self.task, self.data, self.card = task, data, card
         root = jax.random.key(seed)
         self.keys = jax.vmap(lambda chip: address(stream(root, "chip"), chip))(jnp.arange(chips))
@@ -85,27 +86,30 @@ class Experiment:
         samples, batch = len(self.labels), self.task.batch
 
         def one(key, chip, part, shared):
-            blocks, (epoch, images, labels) = part, shared
+            blocks, (epoch, rate, images, labels) = part, shared
             order = sample_order(key, epoch, samples, batch)
-            return chip_epoch(with_key(self.memory, key), self.graph, chip, images, labels, order, blocks)
+            memory = eqx.tree_at(lambda m: m.learning_rate, with_key(self.memory, key), rate)
+            return chip_epoch(memory, self.graph, chip, images, labels, order, blocks)
 
         return SideBySide(one)
 
     def train(self, chips: Chip, epoch: int) -> tuple[Chip, Float[Array, " chips"]]:
         """One epoch on every chip; also the fraction that each got right while learning."""
         blocks = schedule(epoch * self.steps, self.steps, self.memory.period // self.task.batch)
-        return self._train(self.keys, chips, halves(blocks), (jnp.int32(epoch), self.images, self.labels))
+        return self._train(self.keys, chips, halves(blocks), self._shared(epoch))
+
+    def _shared(self, epoch: int) -> tuple[Any, ...]:
+        """What all systems have in an epoch; its learning rate is among it, so that one program serves all rates."""
+        return jnp.int32(epoch), jnp.float32(self.task.rate(epoch)), self.images, self.labels
 
     @cached_property
     def _train_float(self):
-        samples, batch, task = len(self.labels), self.task.batch, self.task
+        samples, batch, bound = len(self.labels), self.task.batch, self.task.bound
 
         def one(key, params, part, shared):
-            epoch, images, labels = shared
+            epoch, rate, images, labels = shared
             order = sample_order(key, epoch, samples, batch)
-            return float_epoch(
-                self.graph, params, images, labels, order[part], learning_rate=task.learning_rate, bound=task.bound
-            )
+            return float_epoch(self.graph, params, images, labels, order[part], learning_rate=rate, bound=bound)
 
         return SideBySide(one)
 
@@ -113,7 +117,7 @@ class Experiment:
         """One epoch in floating point of every chip's network; also the fraction right while learning."""
         parts = 2 if self.steps % 2 == 0 else 1
         steps = np.split(np.arange(self.steps), parts)
-        params, right = self._train_float(self.keys, params, steps, (jnp.int32(epoch), self.images, self.labels))
+        params, right = self._train_float(self.keys, params, steps, self._shared(epoch))
         return params, right / parts
 
     def finish(self, chips: Chip) -> Chip:

@@ -80,25 +80,25 @@ class ChipCase(_Learning):
 
     def measure(self, state):
         chips = self.experiment.finish(state)
-        return {"accuracy": self._accuracy(chips.params), **self._counts(chips)}
+        return {"accuracy": self._accuracy(chips.params), "sizes": list(self.experiment.sizes), **operations(chips)}
 
-    def _counts(self, chips: Chip) -> Measures:
-        """Operations of each chip: of its worst cell, and of its whole network."""
-        transfers = int(np.asarray(chips.memory.transfers)[0])
-        layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
-        counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
-        kept = (
-            "updates",
-            "worst_updates",
-            "worst_fecap_operations",
-            "worst_memristor_operations",
-            "fecap_operations",
-            "memristor_operations",
-        )
-        return {
-            "samples": int(np.asarray(chips.memory.samples)[0]),
-            "sizes": list(self.experiment.sizes),
-            "synapses": counts[0].synapses,
-            "transfers": transfers,
-            **{name: [getattr(count, name) for count in counts] for name in kept},
-        }
+
+def operations(chips: Chip) -> Measures:
+    """Operations of each chip: of its worst cell, and of its whole network."""
+    transfers = int(np.asarray(chips.memory.transfers)[0])
+    layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
+    counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
+    kept = (
+        "updates",
+        "worst_updates",
+        "worst_fecap_operations",
+        "worst_memristor_operations",
+        "fecap_operations",
+        "memristor_operations",
+    )
+    return {
+        "samples": int(np.asarray(chips.memory.samples)[0]),
+        "synapses": counts[0].synapses,
+        "transfers": transfers,
+        **{name: [getattr(count, name) for count in counts] for name in kept},
+    }

@@ -10,6 +10,7 @@ from training.job import Configuration, option
 CARD = "cea-leti-2025-hybrid"
 TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "digits-online")
 STORAGES = ("float", "linear", "measured", "circuit")
+PAIR_NAMES = ("mnist-halves", "mnist-to-fashion", "fashion-to-mnist", "digits-halves")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,12 +20,13 @@ class Tables(Configuration):
     accuracy: every task in floating point, on the chip without variability, and with it. period: accuracy, operations
     and energy against the number of samples from one transfer to the next. ageing: accuracy over ten years at 25 and
     85 degrees, left alone and refreshed. programming: single-shot transfers against verified ones, with energy
-    and wear.
+    and wear. last-layer: a last layer on the features of a frozen network, learned offline and on the chip; the
+    frozen networks are trained in the same run.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "ageing", "programming"] = "accuracy"
+    table: Literal["accuracy", "period", "ageing", "programming", "last-layer"] = "accuracy"
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -37,15 +39,20 @@ class Tables(Configuration):
     """Of the table programming: how near its level a memristor must be read to be left [uS]."""
     attempts: int = 20
     """Of the table programming: the most RESETs and SETs of one memristor in a transfer."""
+    pairs: tuple[str, ...] = ()
+    """Of the table last-layer, what the base network learns and what the last layer: some of mnist-halves (0-4, then
+    5-9), mnist-to-fashion, fashion-to-mnist, digits-halves; default: all but the last."""
+    base_epochs: int | None = None
+    """Of the table last-layer: passes of the base network over its training samples; default: 5."""
     seeds: int = 5
     """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
     part: Literal["test", "validation"] = "test"
     """test: learn from all training samples, report the test samples, once. validation: hold a part of the training
     samples back and report that: for choosing."""
     epochs: int | None = None
-    """Passes over the training samples; default: the article's, of each task."""
+    """Passes over the training samples; default: the article's, of each task, and 10 of a last layer."""
     samples: int | None = None
-    """Learn from so many training samples only."""
+    """Learn from so many training samples only, base networks too."""
     learning_rate: float | None = None
     """Default: each task's."""
     step_scale: float | None = None
@@ -63,16 +70,16 @@ class Tables(Configuration):
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
-        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES)):
+        given = (n for n in ("epochs", "samples", "base_epochs") if getattr(self, n) is not None)
+        self._require_positive("seeds", "attempts", *given)
+        for name, known in (("tasks", TASK_NAMES), ("storages", STORAGES), ("pairs", PAIR_NAMES)):
             if getattr(self, name):
                 self._require_some(name, known)
         if self.table != "accuracy" and len(self.tasks) > 1:
             raise InputError("--tasks", f"be one for the table {self.table}", " ".join(self.tasks))
         if self.table != "accuracy" and "float" in self.storages:
             raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
-        if self.table == "programming" and self.storages:
-            raise InputError("--storages", "be left out for the table programming", " ".join(self.storages))
+        self._require_used()
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
         if len(set(self.tolerances)) < len(self.tolerances) or not all(1e-3 <= t <= 1e3 for t in self.tolerances):
@@ -80,6 +87,15 @@ class Tables(Configuration):
         for name, low, high in (("learning_rate", 0, 1e6), ("step_scale", 1, 1e6), ("initial_spread", 0, 1e6)):
             if getattr(self, name) is not None:
                 self._require_range(name, low, high)
+
+    def _require_used(self) -> None:
+        """Refuse options that the table would not use."""
+        unused = {"programming": ["storages"], "last-layer": ["storages", "tasks"]}.get(self.table, [])
+        for name in unused + ([] if self.table == "last-layer" else ["pairs", "base_epochs"]):
+            value = getattr(self, name)
+            if value not in ((), None):
+                was = " ".join(value) if isinstance(value, tuple) else value
+                raise InputError(option(name), f"be left out for the table {self.table}", was)
 
     def settings(self) -> dict[str, Any]:
         return {"card": CARD, **super().settings()}

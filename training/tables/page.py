@@ -10,11 +10,16 @@ Value = dict[str, Any]
 
 
 def write_page(
-    title: str, said: str, figure: str, results: list[dict], table: Callable[[Value, dict[str, Any]], Table]
+    title: str,
+    said: str,
+    figure: str,
+    results: list[dict],
+    table: Callable[[Value, dict[str, Any]], Table],
+    *further: Table,
 ) -> str:
     """A page: title, what was done, the figure of the first run, the table of each, commands and versions.
 
-    `table` makes a run's from its values by name and its configuration.
+    `table` makes a run's from its values by name and its configuration; `further` tables follow those of all runs.
     """
     seeds = results[0]["configuration"]["seeds"]
     lines = [
@@ -30,4 +35,6 @@ def write_page(
     for result in results:
         value = {name: entry["value"] for name, entry in result["metrics"].items()}
         lines += [*markdown(table(value, result["configuration"])), ""]
+    for own in further:
+        lines += [*markdown(own), ""]
     return "\n".join([*lines, *footer(results)])
