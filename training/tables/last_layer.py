@@ -18,7 +18,7 @@ from training.data import Dataset, Split
 from training.hybrid.experiment import Experiment
 from training.hybrid.loop import Chip
 from training.hybrid.task import Task
-from training.tables.case import Case, Measures, operations
+from training.tables.case import Case, operations
 from training.tables.configuration import Tables
 from training.tables.last_layer_results import present as present
 from training.tables.systems import make_experiment, reported, transfer_of, with_options
@@ -48,6 +48,7 @@ class LastLayerCase(Case):
         self._base_epochs = BASE_EPOCHS if config.base_epochs is None else config.base_epochs
         self._task = with_options(config, _task(self._pair.title, self._pair.target))
         super().__init__(name, self._base_epochs + self._task.epochs)
+        self._on_features: dict[str, Experiment] | None = None
         # read once and let go: data that are not to be had, or too few, are told before the run begins
         _, self._classes = (reported(config, load).classes for load in (self._pair.base, self._pair.target))
 
@@ -67,7 +68,7 @@ class LastLayerCase(Case):
 
     def _frozen(self, params: Any) -> dict[str, Experiment]:
         """Systems on the trained base network, whose parameters no longer change: made once."""
-        if "_on_features" not in self.__dict__:
+        if self._on_features is None:
             target = reported(self._config, self._pair.target)
             self._on_features = self._experiments(*(self.base.features(params, target, bits) for bits in (False, True)))
         return self._on_features
@@ -90,7 +91,8 @@ class LastLayerCase(Case):
         offline_float, _ = systems["float"].train_float(state.offline_float, own)
         offline_four_bits, _ = systems["linear"].train_float(state.offline_four_bits, own)
         chips = {storage: chip for storage, (chip, _) in learned.items()}
-        return Learners(state.base, offline_float, offline_four_bits, chips), np.asarray(learned["measured"][1]).tolist()
+        right = np.asarray(learned["measured"][1]).tolist()
+        return Learners(state.base, offline_float, offline_four_bits, chips), right
 
     def measure(self, state):
         systems = self._frozen(state.base.params)
@@ -111,8 +113,8 @@ class LastLayerCase(Case):
         }
 
     def release(self) -> None:
-        for name in ("base", "_on_features"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("base", None)
+        self._on_features = None
 
 
 def _task(title: str, load: Load) -> Task:

@@ -13,9 +13,10 @@ def page(results: list[dict]) -> str:
         "The article freezes a MobileNet-V2 trained on CIFAR-100 or ImageNet; this project has neither, and "
         "trains a small convolutional network (two convolutions, 128 features) itself, one for each pair, on what is "
         f"before the `to`: {'; '.join(map(base_accuracies, values))}. The last layer sees only what is behind it. "
-        "**Accuracies are therefore not to be held against the article's, which are of other tasks; the points that are "
-        "lost from offline in 4 bits to online are.** On the chip p = 1, a transfer every 512 samples, rate 0.1, times "
-        "0.1 once."
+        "**Accuracies are therefore not to be held against the article's, which are of other tasks; the points lost "
+        "from offline in 4 bits to online are.** The network in 4 bits has its weights rounded after training, its "
+        "activations not. On the chip p = 1, a transfer every 512 samples, rate 0.1, times 0.1 after half of "
+        "the epochs."
     )
     return write_page(
         "The last layer of a frozen network",

@@ -64,7 +64,8 @@ def _pair_metrics(name: str, found: Measures) -> dict[str, dict[str, Any]]:
     for system in ONLINE:
         lost = np.subtract(found["accuracy"]["offline_four_bits"], found["accuracy"][system])
         spread = np.std(lost, ddof=1) if len(lost) > 1 else float("nan")
-        metrics |= {f"{name}_{system}_lost": metric(np.mean(lost), "1"), f"{name}_{system}_lost_sd": metric(spread, "1")}
+        metrics[f"{name}_{system}_lost"] = metric(np.mean(lost), "1")
+        metrics[f"{name}_{system}_lost_sd"] = metric(spread, "1")
     return metrics
 
 

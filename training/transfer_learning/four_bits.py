@@ -23,5 +23,5 @@ def four_bits(weights: Float[Array, "*w"]) -> Float[Array, "*w"]:
 
 
 def four_bit_network(params: Any) -> Any:
-    """A network's parameters with every matrix and kernel in four bits; biases, which have one axis, stay as they are."""
+    """A network's parameters with every matrix and kernel in four bits; biases stay as they are."""
     return jax.tree.map(lambda leaf: four_bits(leaf) if leaf.ndim > 1 else leaf, params)
