@@ -32,8 +32,9 @@ class ConvolutionalNetwork(nnx.Module):
         if pixels < 1 or self.side**2 != pixels:
             raise InputError("pixels", "be the square of an integer >= 1", pixels)
         first, second = CHANNELS
-        window = dict(kernel_size=(3, 3), strides=2, rngs=rngs)
-        self.convolutions = nnx.List([nnx.Conv(1, first, **window), nnx.Conv(first, second, **window)])
+        self.convolutions = nnx.List(
+            nnx.Conv(a, b, kernel_size=(3, 3), strides=2, rngs=rngs) for a, b in ((1, first), (first, second))
+        )
         left = math.ceil(math.ceil(self.side / 2) / 2)
         self.dense = nnx.Linear(left**2 * second, FEATURES, rngs=rngs)
         self.head = nnx.Linear(FEATURES, classes, rngs=rngs)

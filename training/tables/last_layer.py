@@ -113,7 +113,7 @@ class LastLayerCase(Case):
         }
 
     def release(self) -> None:
-        self.__dict__.pop("base", None)
+        delattr(self, "base")
         self._on_features = None
 
 
