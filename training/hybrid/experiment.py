@@ -42,7 +42,7 @@ class Experiment:
     def __init__(
         self, task: Task, data: Dataset, card: Card, transfer: AbstractTransfer, *, chips: int, seed: int, **rule: Any
     ):
-        """`rule` are further arguments of `HybridMemory`."""
+        """`rule` are further arguments of `HybridMemory`; the learning rate is the task's."""
         self.task, self.data, self.card = task, data, card
         root = jax.random.key(seed)
         self.keys = jax.vmap(lambda chip: address(stream(root, "chip"), chip))(jnp.arange(chips))
@@ -87,7 +87,8 @@ class Experiment:
         """
         seen = int(np.asarray(chips.memory.samples)[0]) // self.task.batch
         blocks = schedule(seen, self.steps, self.memory.period // self.task.batch)
-        shared = (self.memory, self.graph, self.task.batch, jnp.int32(epoch), self.images, self.labels)
+        memory = eqx.tree_at(lambda m: m.learning_rate, self.memory, jnp.float32(self.task.rate(epoch)))
+        shared = (memory, self.graph, self.task.batch, jnp.int32(epoch), self.images, self.labels)
         return _side_by_side(_chip_part)(self.keys, chips, halves(blocks), shared)
 
     def train_float(self, params: Any, epoch: int) -> tuple[Any, Float[Array, " chips"]]:
@@ -95,7 +96,7 @@ class Experiment:
         parts = 2 if self.steps % 2 == 0 else 1
         steps = np.split(np.arange(self.steps), parts)
         task = self.task
-        rule = (jnp.float32(task.learning_rate), task.bound)
+        rule = (jnp.float32(task.rate(epoch)), task.bound)
         shared = (self.graph, rule, task.batch, jnp.int32(epoch), self.images, self.labels)
         params, right = _side_by_side(_float_part)(self.keys, params, steps, shared)
         return params, right / parts

@@ -37,7 +37,7 @@ class Task:
     probability: float
     """p of the mask."""
     learning_rate: float
-    """In floating point, and on the chip."""
+    """In floating point, and on the chip, until it decays."""
     batch: int = 1
     """Samples of a step."""
     period: int = 100
@@ -51,10 +51,18 @@ class Task:
     initial_spread: float = 100.0
     """Standard deviation of the initial hidden words."""
     published: Published | None = None
+    decay: float = 1.0
+    """What the learning rate is multiplied by, once."""
+    decay_after: float = 1.0
+    """The share of the epochs after which it is."""
 
     def __post_init__(self):
         if self.period % self.batch:
             raise InputError("period", f"be a multiple of the batch of {self.batch}", self.period)
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch."""
+        return self.learning_rate * (self.decay if epoch >= self.decay_after * self.epochs else 1.0)
 
 
 TASKS = {

@@ -97,22 +97,26 @@ class ChipCase(Learner):
         return {"accuracy": self._accuracy(chips.params), **self.counts(chips)}
 
     def counts(self, state: Chip) -> Measures:
-        """Operations of each chip: of its worst cell, and of its whole network."""
-        transfers = int(np.asarray(state.memory.transfers)[0])
-        layers = [np.asarray(weight.updates) for weight in state.memory.weights]
-        counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
-        kept = (
-            "updates",
-            "worst_updates",
-            "worst_fecap_operations",
-            "worst_memristor_operations",
-            "fecap_operations",
-            "memristor_operations",
-        )
-        return {
-            "samples": int(np.asarray(state.memory.samples)[0]),
-            "sizes": list(self.experiment.sizes),
-            "synapses": counts[0].synapses,
-            "transfers": transfers,
-            **{name: [getattr(count, name) for count in counts] for name in kept},
-        }
+        """Operations of each chip, and the sizes of its network."""
+        return {"sizes": list(self.experiment.sizes), **operations(state)}
+
+
+def operations(chips: Chip) -> Measures:
+    """Operations of each chip: of its worst cell, and of its whole network."""
+    transfers = int(np.asarray(chips.memory.transfers)[0])
+    layers = [np.asarray(weight.updates) for weight in chips.memory.weights]
+    counts = [count_network([layer[chip] for layer in layers], transfers) for chip in range(len(layers[0]))]
+    kept = (
+        "updates",
+        "worst_updates",
+        "worst_fecap_operations",
+        "worst_memristor_operations",
+        "fecap_operations",
+        "memristor_operations",
+    )
+    return {
+        "samples": int(np.asarray(chips.memory.samples)[0]),
+        "synapses": counts[0].synapses,
+        "transfers": transfers,
+        **{name: [getattr(count, name) for count in counts] for name in kept},
+    }

@@ -12,6 +12,7 @@ TASK_NAMES = ("mnist-batch", "mnist-online", "ecg-online", "fashion-online", "di
 DEAD_KINDS = ("fecaps", "low", "high")
 STORAGES = ("float", "linear", "measured", "circuit")
 SCENARIOS = ("drift", "new-class", "second-task")
+PAIR_NAMES = ("mnist-halves", "mnist-to-fashion", "fashion-to-mnist", "digits-halves")
 
 _SWEPT = {
     "tolerances": (1e-3, 1e3, " uS"),
@@ -22,12 +23,22 @@ _SWEPT = {
     "dead": (0.0, 1.0, ""),
 }
 """Least and largest value of each list of numbers, and its unit."""
-_OF_ONE_TABLE = {
-    "period": ("periods",),
-    "circuit": ("conditions", "spreads", "temperatures", "cycles", "windows"),
-    "continual": ("scenarios",),
-    "wear": ("kinds", "dead"),
-    "programming": ("tolerances", "attempts"),
+_OF_SOME_TABLES = {
+    "tasks": ("accuracy", "period", "circuit", "ageing", "continual", "wear", "programming"),
+    "storages": ("accuracy", "period", "ageing", "continual"),
+    "periods": ("period",),
+    "conditions": ("circuit",),
+    "spreads": ("circuit",),
+    "temperatures": ("circuit",),
+    "cycles": ("circuit",),
+    "windows": ("circuit",),
+    "scenarios": ("continual",),
+    "pairs": ("last-layer",),
+    "base_epochs": ("last-layer",),
+    "kinds": ("wear",),
+    "dead": ("wear",),
+    "tolerances": ("programming",),
+    "attempts": ("programming",),
 }
 """Options that other tables would not use."""
 
@@ -41,12 +52,16 @@ class Tables(Configuration):
     85 degrees, left alone and refreshed. circuit: levels and bit errors from physics, against spread, temperature,
     wear and memory window. wear: cycles of every device, the first failure, and the network as devices die.
     continual: trained systems whose inputs drift, or that meet a new class or a second task, and go on learning: what
-    they gain and what they forget. programming: single-shot transfers against verified ones, with energy and wear.
+    they gain and what they forget. last-layer: a last layer on the features of a frozen network, learned offline and
+    on the chip; the frozen networks are trained in the same run. programming: single-shot transfers against verified
+    ones, with energy and wear.
     """
 
     name: ClassVar[str] = "tables"
 
-    table: Literal["accuracy", "period", "circuit", "ageing", "continual", "wear", "programming"] = "accuracy"
+    table: Literal["accuracy", "period", "circuit", "ageing", "continual", "last-layer", "wear", "programming"] = (
+        "accuracy"
+    )
     """Which one."""
     tasks: tuple[str, ...] = ()
     """Some of mnist-batch, mnist-online, ecg-online, fashion-online, digits-online; default: those of the table."""
@@ -76,16 +91,21 @@ class Tables(Configuration):
     """Of the table programming: the most RESETs and SETs of one memristor in a transfer."""
     scenarios: tuple[str, ...] = ()
     """Of the table continual: some of drift, new-class, second-task; default: all."""
+    pairs: tuple[str, ...] = ()
+    """Of the table last-layer, what the base network learns and what the last layer: some of mnist-halves (0-4, then
+    5-9), mnist-to-fashion, fashion-to-mnist, digits-halves; default: all but the last."""
+    base_epochs: int | None = None
+    """Of the table last-layer: passes of the base network over its training samples; default: 5."""
     seeds: int = 5
     """Systems side by side, each with its own initial weights, order of samples, devices and draws."""
     part: Literal["test", "validation"] = "test"
     """test: learn from all training samples, report the test samples, once. validation: hold a part of the training
     samples back and report that: for choosing."""
     epochs: int | None = None
-    """Passes over the training samples; default: the article's, of each task, and half of them after a change in the
-    table continual."""
+    """Passes over the training samples; default: the article's, of each task, half of them after a change in the table
+    continual, and 10 of a last layer."""
     samples: int | None = None
-    """Learn from so many training samples only."""
+    """Learn from so many training samples only, base networks too."""
     learning_rate: float | None = None
     """Default: each task's."""
     step_scale: float | None = None
@@ -103,9 +123,10 @@ class Tables(Configuration):
 
     def __post_init__(self):
         super().__post_init__()
-        self._require_positive("seeds", "attempts", *(n for n in ("epochs", "samples") if getattr(self, n) is not None))
-        known_names = {"tasks": TASK_NAMES, "storages": STORAGES, "kinds": DEAD_KINDS, "scenarios": SCENARIOS}
-        for name, known in known_names.items():
+        given = (n for n in ("epochs", "samples", "base_epochs") if getattr(self, n) is not None)
+        self._require_positive("seeds", "attempts", *given)
+        names = (TASK_NAMES, STORAGES, DEAD_KINDS, SCENARIOS, PAIR_NAMES)
+        for name, known in zip(("tasks", "storages", "kinds", "scenarios", "pairs"), names, strict=True):
             if getattr(self, name):
                 self._require_some(name, known)
         if self.table != "accuracy" and len(self.tasks) > 1:
@@ -114,8 +135,6 @@ class Tables(Configuration):
             raise InputError("--tasks", "be of images for the table continual", "ecg-online")
         if self.table not in ("accuracy", "continual") and "float" in self.storages:
             raise InputError("--storages", f"be of chips for the table {self.table}", " ".join(self.storages))
-        if self.table in ("programming", "circuit", "wear") and self.storages:
-            raise InputError("--storages", f"be left out for the table {self.table}", " ".join(self.storages))
         self._require_used()
         if not self.periods or min(self.periods) < 1 or len(set(self.periods)) < len(self.periods):
             raise InputError(option("periods"), "be integers >= 1, none twice", self.periods)
@@ -129,11 +148,11 @@ class Tables(Configuration):
 
     def _require_used(self) -> None:
         """Refuse what was set for another table."""
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        for table, names in _OF_ONE_TABLE.items():
-            for name in names:
-                if table != self.table and getattr(self, name) != defaults[name]:
-                    raise InputError(option(name), f"be left out for the table {self.table}", getattr(self, name))
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if self.table not in _OF_SOME_TABLES.get(field.name, (self.table,)) and value != field.default:
+                was = " ".join(map(str, value)) if isinstance(value, tuple) else value
+                raise InputError(option(field.name), f"be left out for the table {self.table}", was)
 
     def settings(self) -> dict[str, Any]:
         return {"card": CARD, **super().settings()}

@@ -17,7 +17,7 @@ class TablesJob(Job):
 
     def __init__(self, config: Tables):
         self.config = config
-        self.kind = importlib.import_module(f"training.tables.{config.table}")
+        self.kind = importlib.import_module(f"training.tables.{config.table.replace('-', '_')}")
         self.cases: list[Case] = self.kind.cases(config)
         self.total = sum(case.epochs for case in self.cases)
         self.state: Any = None

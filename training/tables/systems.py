@@ -1,6 +1,8 @@
 """Cases of a configuration: which task, which storage, on which samples."""
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,19 +18,29 @@ from training.tables.configuration import CARD, Tables
 
 
 def task_of(config: Tables, name: str, **changes: Any) -> Task:
-    """A task with the options of the configuration and further `changes`."""
+    """A task of the article with the options of the configuration and further `changes`."""
+    return dataclasses.replace(with_options(config, TASKS[name]), **changes)
+
+
+def with_options(config: Tables, task: Task) -> Task:
+    """A task with the options of the configuration."""
     chosen = {"epochs": config.epochs, "learning_rate": config.learning_rate, "initial_spread": config.initial_spread}
     given = {name: value for name, value in chosen.items() if value is not None}
-    return dataclasses.replace(TASKS[name], **given, **changes)
+    return dataclasses.replace(task, **given)
 
 
 def data_of(config: Tables, task: Task) -> Dataset:
-    """The task's data, its `test` being what is reported, and not learned from.
+    """The task's data: see `reported`."""
+    return reported(config, task.load)
+
+
+def reported(config: Tables, load: Callable[[Path | None], Dataset]) -> Dataset:
+    """Data whose `test` is what is reported, and not learned from.
 
     Raises:
         InputError: they are not to be had, or fewer than --samples.
     """
-    data = task.load(config.data)
+    data = load(config.data)
     learned, reported = data.train, data.validation
     if config.part == "test":
         joined = (np.concatenate(pair) for pair in zip(data.train, data.validation, strict=True))
