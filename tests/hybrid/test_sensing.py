@@ -53,7 +53,10 @@ def test_cells_of_the_circuit_are_those_of_the_array_read(card):
     seen = jax.jit(lambda c: read_array(line, c, pulse, pulse, cycles=1e8, temperature=358.0))(own)
     np.testing.assert_allclose(found.one, seen.one, atol=2e-4)
     np.testing.assert_allclose(found.zero, seen.zero, atol=2e-4)
-    fresh = CircuitCells.from_card(card).voltages((1,), jax.random.key(0))
+    fresh = CircuitCells.from_card(card, P_r_spread=0.0).voltages((1,), jax.random.key(0))
+    worn = CircuitCells.from_card(card, P_r_spread=0.0, cycles=1e8).voltages((1,), jax.random.key(0))
+    # the card's fatigue halves P_r at 1e9 cycles with the exponent 0.7
+    assert float(worn.windows[0] / fresh.windows[0]) == pytest.approx(1 / (1 + 0.1**0.7), abs=5e-3)
     assert float(fresh.zero[0]) == pytest.approx(0.144, abs=2e-3)  # its dielectric's share: 9.5/197.5 of 3 V
 
 

@@ -29,11 +29,10 @@ def _page(path, folder, monkeypatch):
 
 
 def test_reads_from_physics_cost_accuracy_where_they_err(tmp_path, monkeypatch):
-    names = ["sensed", "spread_0.45", "cycles_1e+08"]
+    names = ["sensed", "spread_0.45"]
     value = _run(tmp_path / "circuit", "--table", "circuit", "--spreads", "0.45", "--conditions", *names)
     assert value["sensed_window_mV"] == pytest.approx(360, abs=5)
     assert value["sensed_bit_error_rate"] < 1e-6 and value["spread_0.45_bit_error_rate"] > 0.05
-    assert value["cycles_1e+08_window_mV"] == pytest.approx(360 / (1 + 0.1**0.7), abs=5)  # fatigue of the card
     assert value["spread_0.45_worst_window_mV"] < 10 < value["sensed_worst_window_mV"]
     assert value["spread_0.45_accuracy"] < value["sensed_accuracy"] - 0.05
     page = _page(tmp_path / "circuit", tmp_path, monkeypatch)
@@ -41,15 +40,13 @@ def test_reads_from_physics_cost_accuracy_where_they_err(tmp_path, monkeypatch):
 
 
 def test_devices_die_and_the_chip_learns_around_them(tmp_path, monkeypatch):
-    value = _run(tmp_path / "wear", "--table", "wear", "--dead", "0.1", "--kinds", "fecaps", "high")
+    value = _run(tmp_path / "wear", "--table", "wear", "--dead", "0.1", "--kinds", "high")
     samples, transfers = 900, 900 // 20 + 2
     assert value["fecap_least"] >= 0.1 * samples and value["fecap_most"] <= 0.3 * samples + 2 * transfers
     assert value["memristor_most"] == transfers and value["memristor_least"] == transfers / 2
     assert sum(value["fecap_devices"]) == 7 * sum(value["memristor_devices"])
     assert np.all(np.diff(value["memristor_dead"]) > 0)
     assert value["memristor_first_failure"] < 1e5 / transfers
-    for kind in ("fecaps", "high"):
-        assert value[f"struck_{kind}_0.1_accuracy"] < value["healthy_accuracy"] + 0.02
     assert value["high_0.1_accuracy"] > value["struck_high_0.1_accuracy"] + 0.02
     page = _page(tmp_path / "wear", tmp_path, monkeypatch)
     assert "| memristors, at level 7 | 10.0% |" in page and "trainings to the first failure" in page
