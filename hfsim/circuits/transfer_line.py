@@ -15,6 +15,8 @@ drops are fitted (see `training/fit_transfer.py`). Two parameter sets reach the 
 differ in V_TL, published as close to linear, which speaks for the first.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -65,7 +67,9 @@ class TransferLine(PhysicalModel):
         charge = (self.capacitor if capacitors is None else capacitors).switching_charge
         return jnp.sum(bits * charge * jnp.asarray(MSB_CELLS), axis=-1)
 
-    def line_voltage(self, charge: Float[Array, "*shape"], *, temperature=ROOM_TEMPERATURE) -> Float[Array, "*shape"]:
+    def line_voltage(
+        self, charge: Float[Array, "*shape"], *, temperature: Any = ROOM_TEMPERATURE
+    ) -> Float[Array, "*shape"]:
         """V_TL [V] at the end of the pulse at `temperature` [K], for lines whose stored ones hold `charge` [fC].
 
         All capacitors of a line see one field and share their kinetics, so the ones switch as one capacitor
@@ -84,7 +88,7 @@ class TransferLine(PhysicalModel):
         return self.line.share(merged, start, Pulse(self.drive.V_SL, self.drive.width), temperature=temperature)[1]
 
     def compliance_current(
-        self, V_TL: Float[Array, "*shape"], transistor=None, *, temperature=ROOM_TEMPERATURE
+        self, V_TL: Float[Array, "*shape"], transistor=None, *, temperature: Any = ROOM_TEMPERATURE
     ) -> Float[Array, "*shape"]:
         """I_cc [uA] that the select transistor allows at `V_TL` [V] once the filament has stopped growing.
 

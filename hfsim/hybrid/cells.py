@@ -58,9 +58,8 @@ class CircuitCells(AbstractCells):
     gradient is wanted).
     """
 
-    P_r: Float[Array, ""] = parameter(unit="uC/cm2", bounds=(0.0, 100.0), doc="nominal remanent polarisation")
-    P_r_spread: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 0.5), doc="relative spread of P_r of a cell")
     solved: ArrayRead
+    P_r_spread: Float[Array, ""] = parameter(unit="1", bounds=(0.0, 0.5), doc="relative spread of P_r of a cell")
 
     @classmethod
     def solve(
@@ -87,7 +86,7 @@ class CircuitCells(AbstractCells):
         """
         grid = eqx.tree_at(lambda c: c.P_r, capacitor, capacitor.P_r * jnp.linspace(0.0, _REACH, _GRID))
         solved = read_array(line, grid, pulse, pulse, cycles=cycles, temperature=temperature, tile=_GRID)
-        return cls(capacitor.P_r, capacitor.P_r_spread, solved)
+        return cls(solved, capacitor.P_r_spread)
 
     @classmethod
     def from_card(cls, card: Card, *, P_r_spread=None, cycles=0.0, temperature=ROOM_TEMPERATURE) -> "CircuitCells":
@@ -102,7 +101,7 @@ class CircuitCells(AbstractCells):
         return _solve(line, capacitor, pulse, jnp.asarray(cycles, float), jnp.asarray(temperature, float))
 
     def voltages(self, shape, key):
-        own = jnp.maximum(1 + self.P_r_spread * normal(key, shape, self.P_r.dtype), 0.0)
+        own = jnp.maximum(1 + self.P_r_spread * normal(key, shape, self.P_r_spread.dtype), 0.0)
         grid = jnp.linspace(0.0, _REACH, _GRID)
         return ArrayRead(jnp.interp(own, grid, self.solved.one), jnp.interp(own, grid, self.solved.zero))
 

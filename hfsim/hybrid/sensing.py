@@ -130,7 +130,7 @@ def _at_least_half(chance: Float[Array, "... cells"]) -> Float[Array, "..."]:
         p = chance[..., place]
         lower, upper = [c * (1 - p) for c in counts], [c * p for c in counts]
         counts = [lower[0], *(a + b for a, b in zip(lower[1:], upper[:-1], strict=True)), upper[-1]]
-    return sum(counts[(number + 1) // 2 :])
+    return jnp.sum(jnp.stack(counts[(number + 1) // 2 :]), axis=0)
 
 
 def sense(

@@ -187,7 +187,7 @@ class CircuitTransfer(AbstractTransfer):
     clip: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def from_line(cls, line: TransferLine, *, temperature=ROOM_TEMPERATURE, **options) -> "CircuitTransfer":
+    def from_line(cls, line: TransferLine, *, temperature: Any = ROOM_TEMPERATURE, **options) -> "CircuitTransfer":
         """Solve the nominal levels of `line` at `temperature` [K] and their sensitivity to mismatch."""
         bits = code_bits(jnp.arange(CODES))
         charge = line.switchable_charge(bits)

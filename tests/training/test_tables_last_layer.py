@@ -17,7 +17,7 @@ from training.runner import save, take_up
 from training.tables.configuration import PAIR_NAMES, Tables
 from training.tables.last_layer import cases
 from training.transfer_learning.four_bits import four_bit_network, four_bits
-from training.transfer_learning.pairs import PAIRS, PUBLISHED, of_classes
+from training.transfer_learning.pairs import PAIRS, PUBLISHED, renumbered
 
 pytestmark = pytest.mark.optimised
 
@@ -53,7 +53,7 @@ def test_the_chip_learns_from_features_that_it_did_not_learn(table):
 
 def test_every_weight_learns_from_every_sample(table):
     value = _value(table)
-    half = of_classes(load_digits(), range(5, 10))
+    half = renumbered(load_digits(), range(5, 10))
     samples = EPOCHS * (len(half.train.labels) + len(half.validation.labels))
     assert value[f"{NAME}_samples"] == samples
     assert value[f"{NAME}_synapses"] == 128 * 5
@@ -121,7 +121,7 @@ def test_a_rate_decays_once():
 
 
 def test_halves_have_labels_of_their_own():
-    whole, half = load_digits(), of_classes(load_digits(), range(5, 10))
+    whole, half = load_digits(), renumbered(load_digits(), range(5, 10))
     assert half.classes == 5 and set(half.test.labels) == set(range(5))
     np.testing.assert_array_equal(half.train.images, whole.train.images[whole.train.labels >= 5])
     np.testing.assert_array_equal(half.train.labels + 5, whole.train.labels[whole.train.labels >= 5])

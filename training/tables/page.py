@@ -16,10 +16,12 @@ def write_page(
     results: list[dict],
     table: Callable[[Value, dict[str, Any]], Table],
     *further: Table,
+    tested: str = "Test samples were used once.",
 ) -> str:
     """A page: title, what was done, the figure of the first run, the table of each, commands and versions.
 
-    `table` makes a run's from its values by name and its configuration; `further` tables follow those of all runs.
+    `table` makes a run's from its values by name and its configuration; `further` tables follow those of all runs;
+    `tested` says how often test samples were looked at.
     """
     seeds = results[0]["configuration"]["seeds"]
     lines = [
@@ -27,7 +29,7 @@ def write_page(
         "",
         f"{seeds} systems side by side, each with its own initial weights, order of samples and draws. {said} Settings "
         "are the article's where it states them; what it leaves open was chosen on a validation part "
-        "([choices](../choices.md)). Test samples were used once.",
+        f"([choices](../choices.md)). {tested}",
         "",
         f"![{title}](../figures/{figure}.png)",
         "",

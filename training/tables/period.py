@@ -75,7 +75,7 @@ def present(config: Tables, measured: dict[str, Measures], online: dict[str, lis
         metrics=metrics,
         highlights=[(f"{value[f'{_name(s, k)}_accuracy']:.2%}", f"a transfer every {k} samples") for s, k in done[:5]],
         figures={"tables_period": (_figure(value, done), CAPTION)} if done else {},
-        tables=[table],
+        tables=[table, totals_table(value, done, _task(config).epochs)],
         summary=["  ".join(row) for row in table.rows],
     )
 
@@ -143,6 +143,19 @@ def period_table(value: dict[str, Any], done: list[tuple[str, int]]) -> Table:
     head += ["FeCAP operations of the worst cell, counted", "memristor operations", "nJ"]
     head += ["all synapses, flat prices, mJ", "from physics, mJ", "time of the chip, s"]
     return Table("Mean and standard deviation over seeds; nJ are of one FeCAP and one memristor", head, rows)
+
+
+def totals_table(value: dict[str, Any], done: list[tuple[str, int]], epochs: int) -> Table:
+    """What a sample, an epoch and the training cost the whole network, from metrics."""
+    rows = []
+    for storage, period in done:
+        name = _name(storage, period)
+        samples, energy = value[f"{name}_samples"], value[f"{name}_physical_energy_nJ"]
+        flat, spent = value[f"{name}_network_energy_nJ"], value[f"{name}_training_time_s"]
+        row = [SAID[storage], str(period), f"{flat / samples:,.0f}", f"{energy / samples:,.0f}"]
+        rows.append([*row, f"{1e6 * spent / samples:,.1f}", f"{energy / epochs / 1e6:.3g}", f"{spent / epochs:.3g}"])
+    head = ["weights", "k", "nJ a sample, flat prices", "nJ a sample, from physics", "us a sample"]
+    return Table("The whole network", [*head, "mJ an epoch, from physics", "s an epoch"], rows)
 
 
 def _figure(value: dict[str, Any], done: list[tuple[str, int]]) -> Figure:

@@ -1,7 +1,8 @@
 """The committed page of the table of periods."""
 
+from training.hybrid.task import TASKS
 from training.tables.page import write_page
-from training.tables.period import done_cases, period_table
+from training.tables.period import done_cases, period_table, totals_table
 
 FIGURES = ("tables_period",)
 
@@ -13,6 +14,14 @@ def page(results: list[dict]) -> str:
         "k = 100 for the worst FeCAP and one memristor. Counted operations are of the busiest weight of all; energies "
         "of the network by the article's flat prices and from physics ([energy](../models/energy.md))."
     )
+    value = {name: entry["value"] for name, entry in results[0]["metrics"].items()}
+    settings = results[0]["configuration"]
+    epochs = settings["epochs"] or TASKS[(settings["tasks"] or ["mnist-online"])[0]].epochs
     return write_page(
-        "When to transfer", said, FIGURES[0], results, lambda value, _: period_table(value, done_cases(value))
+        "When to transfer",
+        said,
+        FIGURES[0],
+        results,
+        lambda value, _: period_table(value, done_cases(value)),
+        totals_table(value, done_cases(value), epochs),
     )

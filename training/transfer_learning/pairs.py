@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from training.data import Dataset, Split, load_digits, load_fashion_mnist, load_mnist
+from training.data.changes import of_classes
 
 Load = Callable[[Path | None], Dataset]
 
@@ -44,19 +45,19 @@ PUBLISHED = (
 """Of a frozen 4-bit MobileNet-V2. Martemucci et al., Nature Electronics 8, 921 (2025)."""
 
 
-def of_classes(data: Dataset, classes: Sequence[int]) -> Dataset:
+def renumbered(data: Dataset, classes: Sequence[int]) -> Dataset:
     """The samples of some classes, which are numbered anew from 0."""
 
     def kept(split: Split) -> Split:
-        chosen = np.isin(split.labels, classes)
-        return Split(split.images[chosen], np.searchsorted(classes, split.labels[chosen]).astype(split.labels.dtype))
+        images, labels = of_classes(split, classes)
+        return Split(images, np.searchsorted(classes, labels).astype(labels.dtype))
 
     parts = (kept(split) for split in (data.train, data.validation, data.test))
     return Dataset(f"{data.name} {classes[0]}-{classes[-1]}", *parts, classes=len(classes))
 
 
 def _half(load: Load, classes: Sequence[int]) -> Load:
-    return lambda data: of_classes(load(data), classes)
+    return lambda data: renumbered(load(data), classes)
 
 
 def _bundled(data: Path | None) -> Dataset:
