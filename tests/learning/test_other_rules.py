@@ -1,4 +1,4 @@
-"""Tiki-Taka v1, mixed precision, one-sided pairs, scales, reads of rows, and what all rules share.
+"""Tiki-Taka v1, mixed precision, reads of rows, and what all rules share.
 
 Ideal devices make the rules' identities exact to rounding; each is compared with numpy or with a closed form.
 """
@@ -20,13 +20,12 @@ import hfsim
 from hfsim.circuits.converters import ADC, DAC
 from hfsim.crossbar.encoding import SingleEnded
 from hfsim.crossbar.kernel import Kernel
-from hfsim.devices.pulsed import AdditiveNoise, ConstantStep, PiecewiseStep, SoftBounds, StepTable, WeightDecay
+from hfsim.devices.pulsed import ConstantStep, PiecewiseStep, StepTable, WeightDecay
 from hfsim.devices.retention import CMORetention
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
 from hfsim.learning import (
     AGAD,
-    AutoScale,
     DeterministicTrain,
     Factors,
     FixedScale,
@@ -40,58 +39,23 @@ from hfsim.learning import (
 )
 from hfsim.learning.factors import factors_of
 from hfsim.learning.rows import row_of, with_row
-
-INPUTS, OUTPUTS = 5, 4
-DW = 2.0**-9
-WIDE = {"w_min": -8.0, "w_max": 8.0, "G_0": 1000.0, "g": 100.0}
-WINDOW = {"w_min": -1.0, "w_max": 1.0, "G_0": 48.6, "g": 39.6}
-QUIET = AdditiveNoise(0.0)
-IDEAL = PulsedSynapse(ConstantStep(dw_min=DW, up_down=0.0, **WIDE, noise=QUIET))
-CMO = PulsedSynapse(SoftBounds(dw_min=0.0956, up_down=-0.22, **WINDOW, noise=AdditiveNoise(0.86), w_ref=-0.22))
-KEY = jax.random.key(5)
-
-
-def factors(samples, seed=0, drift=0.0, inputs=INPUTS, outputs=OUTPUTS):
-    rng = np.random.default_rng(seed)
-    x, delta = rng.normal(size=(samples, inputs)) + drift, 0.5 * rng.normal(size=(samples, outputs)) + drift
-    return Factors(jnp.asarray(x, jnp.float32), jnp.asarray(delta, jnp.float32))
-
-
-@eqx.filter_jit
-def started(rule, w):
-    return rule.init((w,))
-
-
-@eqx.filter_jit
-def updated(rule, state, params, given):
-    change, state = rule.update(None, state, params, factors=[given])
-    return jax.tree.map(jnp.add, params, change), state
-
-
-@eqx.filter_jit
-def learned(rule, state, given, batch):
-    """(state, weights after each batch) of all factors."""
-    parts = jax.tree.map(lambda f: f.reshape(-1, batch, f.shape[-1]), given)
-
-    def one(carry, part):
-        state, params = carry
-        change, state = rule.update(None, state, params, factors=[part])
-        params = jax.tree.map(jnp.add, params, change)
-        return (state, params), params[0]
-
-    (state, _), weights = jax.lax.scan(one, (state, (rule.weight(state.arrays[0]),)), parts)
-    return state, weights
-
-
-def zeros(value=0.0):
-    return jnp.full((INPUTS, OUTPUTS), value, jnp.float32)
-
-
-def gradients(given, batch=1):
-    """Cumulative sums of outer products after each batch, float64."""
-    x, delta = (np.asarray(side, np.float64).reshape(-1, batch, side.shape[-1]) for side in given)
-    return np.cumsum(np.einsum("bni,bnj->bij", x, delta), axis=0)
-
+from tests.pulsed_rules import (
+    CMO,
+    DW,
+    IDEAL,
+    INPUTS,
+    KEY,
+    OUTPUTS,
+    QUIET,
+    WIDE,
+    WINDOW,
+    factors,
+    gradients,
+    learned,
+    started,
+    updated,
+    zeros,
+)
 
 # ----------------------------------------------------------------------------------------- mixed precision
 
@@ -186,90 +150,6 @@ def test_a_rest_ages_both_arrays():
     assert float(jnp.abs(A).max()) > 0.05
 
 
-# ------------------------------------------------------------------------------------------ one-sided pairs
-
-
-def pair_of(rule, plus, minus):
-    """A state whose devices read `plus` and `minus`, next batch due."""
-    state = started(rule, jnp.zeros_like(plus))
-
-    def put(side, w):
-        return side._replace(devices=rule.synapse.place(side.devices, w))
-
-    pair = state.arrays[0]
-    pair = pair._replace(plus=put(pair.plus, plus), minus=put(pair.minus, minus))
-    return state._replace(arrays=(pair,))
-
-
-def test_a_pair_only_goes_up_and_is_the_difference():
-    rule = OneSided(IDEAL, key=KEY, learning_rate=0.02, full=1.0, train=MeanCount())
-    state, weights = learned(rule, started(rule, zeros(0.25)), factors(64), 4)
-    pair = state.arrays[0]
-    plus, minus = (IDEAL.weight(side.devices) for side in (pair.plus, pair.minus))
-    np.testing.assert_allclose(plus, -8 + 0.25 + DW * np.asarray(pair.plus.pulses), atol=1e-5)
-    np.testing.assert_allclose(minus, -8 + DW * np.asarray(pair.minus.pulses), atol=1e-5)
-    np.testing.assert_allclose(weights[-1], plus - minus, atol=1e-6)
-    # the mean of SGD, to the rounding of mean counts: at most 1/4 of a pulse squared a sample
-    np.testing.assert_allclose(weights[-1], 0.25 - 0.02 * gradients(factors(64))[-1], atol=4 * np.sqrt(64 / 4) * DW)
-    assert np.all(np.asarray(pair.plus.pulses) > 0) and np.all(np.asarray(pair.minus.pulses) > 0)
-    np.testing.assert_array_equal(pair.refreshes, 0)
-
-
-@pytest.mark.parametrize(
-    ("device", "below", "above"),
-    [
-        (ConstantStep(dw_min=0.01, up_down=0.0, **WINDOW, noise=QUIET), 1.0, 0.0),
-        # a step is up to twice dw_min at the lower bound and vanishes at the upper one
-        (SoftBounds(dw_min=0.02, up_down=0.0, **WINDOW, noise=QUIET), 1.0, 1.0),
-        (SoftBounds(dw_min=0.02, up_down=0.5, **WINDOW, noise=QUIET), 1.0, 2.0),
-    ],
-    ids=["constant", "soft bounds", "steep"],
-)
-def test_a_refresh_keeps_the_difference_and_lowers_both(device, below, above):
-    rng = np.random.default_rng(0)
-    shape = (20, 25)
-    plus, minus = (jnp.asarray(rng.uniform(-0.9, 0.3, shape), jnp.float32) for _ in range(2))
-    synapse = PulsedSynapse(device)
-    rule = OneSided(synapse, key=KEY, learning_rate=0.1, full=0.5, rounds=12)
-    nothing = Factors(jnp.zeros((1, 20)), jnp.zeros((1, 25)))
-    state = pair_of(rule, plus, minus)
-    before = rule.weight(state.arrays[0])
-    (after,), state = updated(rule, state, (before,), nothing)
-    pair, due = state.arrays[0], np.maximum(plus, minus) > 0.0
-    np.testing.assert_array_equal(pair.refreshes, due.astype(int))
-    assert 0.2 < due.mean() < 0.6
-    off = np.asarray((after - before) * jnp.sign(before) / device.dw_min)[due]
-    assert off.min() > -below - 1e-3 and off.max() < above + 1e-3
-    lower, higher = (
-        f(*(np.asarray(synapse.weight(side.devices)) for side in pair[:2])) for f in (np.minimum, np.maximum)
-    )
-    np.testing.assert_allclose(lower[due], -1.0, atol=1e-6)
-    assert np.all(higher[due] <= np.maximum(plus, minus)[due] + 2 * 0.03)
-    # the others are left alone, to the bit
-    for side, w in ((pair.plus, plus), (pair.minus, minus)):
-        np.testing.assert_array_equal(np.asarray(synapse.weight(side.devices))[~due], np.asarray(w)[~due])
-
-
-def test_a_refresh_in_its_turn_leaves_the_write_noise_of_others_alone():
-    synapse = eqx.tree_at(
-        lambda s: s.device.sigma_write,
-        PulsedSynapse(SoftBounds(dw_min=0.02, up_down=0.0, **WINDOW, noise=QUIET)),
-        jnp.float32(0.05),
-    )
-    rule = OneSided(synapse, key=KEY, learning_rate=0.3, full=0.6, refresh_every=4, train=MeanCount())
-    state, weights = learned(rule, started(rule, zeros(-0.1)), factors(15), 1)
-    kept = state.arrays[0]
-    assert np.all(np.asarray(kept.refreshes) <= 3) and np.any(np.asarray(kept.plus.devices.device.error))
-    # batch 16 is due; nothing is pulsed, so what is not refreshed stays as it was, error and all
-    nothing = jax.tree.map(lambda f: 0 * f[:1], factors(15))
-    _, after = updated(rule, state, (weights[-1],), nothing)
-    same = np.asarray(after.arrays[0].refreshes == kept.refreshes)
-    assert 0.1 < same.mean() < 1.0
-    for one, two in ((kept.plus, after.arrays[0].plus), (kept.minus, after.arrays[0].minus)):
-        np.testing.assert_array_equal(one.devices.device.w[same], two.devices.device.w[same])
-        np.testing.assert_array_equal(one.devices.device.error[same], two.devices.device.error[same])
-
-
 # ----------------------------------------------------------------------------------------- reads and devices
 
 
@@ -316,88 +196,6 @@ def test_chips_learn_the_same_to_the_bit_on_any_number_of_devices():
         [sys.executable, "-c", FOUR_DEVICES], cwd=root, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.stdout.startswith("equal"), done.stderr
-
-
-# -------------------------------------------------------------------------------------------------- scales
-
-
-def test_a_fixed_scale_is_a_learning_rate_over_the_granularity():
-    memory, strength = FixedScale(0.3).strengths(FixedScale(0.3).start(), factors(7), 0.02, 10)
-    np.testing.assert_allclose(strength.now, np.full(7, 15.0), rtol=1e-6)
-    np.testing.assert_allclose(strength.walk, np.arange(1, 8) / 10 / 15.0**2, rtol=1e-5)
-    assert memory[0] == strength.walk[-1]
-
-
-def test_an_auto_scale_gives_its_pulses_between_two_reads():
-    scale, given = AutoScale(pulses=4.0, memory=6.0), factors(30)
-    memory, strength = jax.jit(lambda f: scale.strengths(scale.start(), f, 0.02, 8))(given)
-    total, wanted = np.zeros(3), []
-    for x, delta in zip(*map(np.asarray, given), strict=True):
-        total = total * (1 - 1 / 6) + [1.0, np.abs(x).mean(), np.abs(delta).mean()]
-        wanted.append(4.0 / (8 * total[1] / total[0] * total[2] / total[0]))
-    np.testing.assert_allclose(strength.now, wanted, rtol=1e-5)
-    np.testing.assert_allclose(memory[:3], total, rtol=1e-5)
-    # a memory of one sample: each gives a half of a pulse in the mean over devices, from the first on, at any size
-    for size in (1e-4, 1.0, 1e3):
-        sized = jax.tree.map(lambda f, s=size: s * f, given)
-        own = AutoScale(pulses=4.0, memory=1.0).strengths(scale.start(), sized, 1.0, 8)[1].now
-        product = np.abs(sized.x).mean(axis=1) * np.abs(sized.delta).mean(axis=1)
-        np.testing.assert_allclose(own * product, 0.5, rtol=1e-4)
-
-
-def test_a_rule_pulses_its_fast_array_as_often_as_its_scale_says():
-    # n pulses for a device from one read of its row to the next, transfers being every second sample
-    rule = TikiTaka(
-        IDEAL, IDEAL, key=KEY, learning_rate=0.0, scale=AutoScale(pulses=6.0), train=MeanCount(), transfer_every=2
-    )
-    state, _ = learned(rule, started(rule, zeros()), factors(200), 10)
-    reads = 200 / 2 / INPUTS
-    assert float(jnp.mean(state.arrays[0].fast.pulses)) == pytest.approx(6.0 * reads, rel=0.03)
-
-
-def test_a_scale_does_not_depend_on_the_split_of_a_batch():
-    scale, given = AutoScale(memory=5.0), factors(12)
-    run = jax.jit(lambda m, f: scale.strengths(m, f, 1.0, 5))
-    memory, whole = run(scale.start(), given)
-    parts, kept = [], scale.start()
-    for first in range(0, 12, 3):
-        kept, part = run(kept, jax.tree.map(lambda f, a=first: f[a : a + 3], given))
-        parts.append(part)
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
-    np.testing.assert_array_equal(kept, memory)
-
-
-def test_a_scale_survives_samples_without_a_gradient():
-    scale, none = AutoScale(), Factors(jnp.ones((2, 3)), jnp.zeros((2, 4)))
-    memory, strength = scale.strengths(scale.start(), none, 1.0, 5)
-    assert np.all(np.isfinite(strength)) and np.all(np.isfinite(strength.now)) and np.all(np.isfinite(memory))
-
-    def walk(pulses):
-        own = AutoScale(pulses=pulses, memory=scale.memory)
-        return own.strengths(scale.start(), none, 1.0, 5)[1].walk
-
-    assert np.all(jax.jvp(walk, (jnp.asarray(5.0),), (jnp.asarray(1.0),))[1] == 0)
-
-
-@pytest.mark.parametrize("broken", [jnp.inf, jnp.nan])
-def test_a_sample_that_is_not_finite_is_left_out_of_a_scale(broken):
-    scale, given = AutoScale(memory=5.0), factors(12)
-    spoilt = given._replace(delta=given.delta.at[6, 2].set(broken))
-    memory, strength = scale.strengths(scale.start(), spoilt, 1.0, 5)
-    assert np.all(np.isfinite(memory)) and np.all(np.isfinite(strength))
-    np.testing.assert_array_equal(strength.inverse[:6], scale.strengths(scale.start(), given, 1.0, 5)[1].inverse[:6])
-    assert strength.inverse[6] == pytest.approx(float(strength.inverse[5]), rel=1e-6)
-
-
-def test_no_sample_is_too_small_for_the_walk():
-    # a hundredth of what a float32 of this size resolves, a hundred thousand times
-    scale, interval = FixedScale(1.0), 10
-    begun = jnp.asarray([1.0, 0.0])
-    share = np.float32(6e-10)
-    given = Factors(jnp.ones((100_000, 1)), jnp.ones((100_000, 1)))
-    memory, strength = jax.jit(lambda m, f: scale.strengths(m, f, np.sqrt(share * interval), interval))(begun, given)
-    assert float(memory[0]) - 1 == pytest.approx(6e-5, rel=1e-2)
-    assert np.all(np.diff(strength.walk) >= 0)
 
 
 # -------------------------------------------------------------------------------------------- reads of rows
