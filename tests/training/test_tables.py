@@ -156,6 +156,16 @@ def test_wrong_options_are_named(options, told, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_heartbeats_are_part_of_the_settings(tmp_path):
+    beats, record = np.arange(4 * 252 * 2, dtype=np.int16).reshape(4, 252, 2), np.array([100, 105, 208, 101])
+    found = []
+    for symbol in ("NVNV", "NVNN"):
+        np.savez(tmp_path / "mitbih_online_task.npz", beats=beats, symbol=np.array(list(symbol)), record=record)
+        found.append(Tables(tasks=("ecg-online",), data=tmp_path).settings()["beats"])
+    assert found[0] != found[1] and all(digest.startswith("sha256 ") for digest in found)
+    assert "beats" not in Tables(tasks=("digits-online",)).settings()
+
+
 def test_a_period_holds_whole_batches():
     with pytest.raises(InputError, match="multiple of the batch of 10"):
         dataclasses.replace(TASKS["mnist-batch"], period=25)

@@ -10,6 +10,7 @@ with 10,000 normal and 10,000 abnormal beats from all records but 208, and all b
 Where there is no such file, such a selection is drawn from the records themselves (training/data/mitdb.py).
 """
 
+import hashlib
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +35,14 @@ class Beats(NamedTuple):
     signal: Float[np.ndarray, "beats 252 2"]
     abnormal: Bool[np.ndarray, " beats"]
     record: Int[np.ndarray, " beats"]
+
+    @property
+    def sha256(self) -> str:
+        """Of all that is here."""
+        found = hashlib.sha256()
+        for part in self:
+            found.update(np.ascontiguousarray(part).tobytes())
+        return found.hexdigest()
 
     def dataset(self) -> Dataset:
         """Patients apart: record 208 to test on, five records to choose by, the others to train on [mV]."""

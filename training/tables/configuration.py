@@ -1,6 +1,7 @@
 """The options of the tables: which one, how large, and the choices that the article leaves open."""
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -155,7 +156,16 @@ class Tables(Configuration):
                 raise InputError(option(field.name), f"be left out for the table {self.table}", was)
 
     def settings(self) -> dict[str, Any]:
-        return {"card": CARD, **super().settings()}
+        return {"card": CARD, **super().settings(), **self._digests}
+
+    @cached_property
+    def _digests(self) -> dict[str, str]:
+        """Of the heartbeats, which may be drawn or given anew under the same name."""
+        if "ecg-online" not in (self.tasks or (TASK_NAMES if self.table == "accuracy" else ())):
+            return {}
+        from training.data import load_beats
+
+        return {"beats": f"sha256 {load_beats(self.data).sha256}"}
 
     def job(self):
         from training.tables.job import TablesJob
