@@ -15,6 +15,7 @@ from flax import nnx
 
 import hfsim
 from benchmarks.measure import Row, best_seconds, interleaved_seconds
+from hfsim.draws import address, event_hash
 from hfsim.hybrid import memristor, transfer
 from hfsim.learning import HybridMemory
 from models import MLP
@@ -62,7 +63,7 @@ def rows() -> list[Row]:
     torch_step = _torch_step() if importlib.util.find_spec("torch") else None
     result = [
         Row(
-            "online step, 784-200-100-10, k 100, one chip, per sample",
+            f"online step, 784-200-100-10, k 100, one chip, per sample ({1 / step:,.0f} samples a second)",
             step,
             "eager PyTorch loop of the same rule",
             torch_step,
@@ -117,9 +118,17 @@ def _parts(memory: HybridMemory, graph, chip: Chip, images, labels, step: float)
     updates = jax.jit(lambda state, f: memory.absorb(state, f))
     transfers = jax.jit(lambda c: transferred(memory, c))
     normals = jax.jit(lambda key: jax.random.normal(key, (weights,)))
+    shapes = [leaf.shape for leaf in jax.tree.leaves(chip.params)]
+
+    def hashes(key, event):
+        """Random words of a sample's masks, by row and column; a weight's two operations vanish in the update."""
+        return [event_hash(address(key, i), event, shape) for i, shape in enumerate(shapes)]
+
+    masks = jax.jit(lambda key: jax.vmap(lambda event: hashes(key, event))(jnp.arange(PERIOD)))
     timed = {
         "products (forward, backward)": lambda: products(chip.params, images, labels),
         "updates of words, masks and counts": lambda: updates(chip.memory, factors),
+        "of it, random words of the masks": lambda: masks(memory.key),
         "transfer": lambda: transfers(chip),
         "of it, one normal a weight": lambda: normals(memory.key),
     }
