@@ -8,7 +8,7 @@ FIGURES = ("tables_accuracy",)
 
 def page(results: list[dict]) -> str:
     """The page of one run, or of several of other tasks or storages."""
-    said = "Black in the figure: the article's means of five runs."
+    said = "The figure is of the first run below; black: the article's means of five runs."
     return write_page(
         "Accuracy of the hybrid memory, task by task",
         said,
