@@ -25,10 +25,10 @@ def figure():
 
     fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.2), layout="constrained")
     windows = np.linspace(40, 360, 17)
-    found = np.array([rates(WindowCells(window=w, sigma=31.0, V_mid=amplifier.V_ref)) for w in windows])
+    found = np.array([rates(WindowCells(window=w, sigma=42.7, V_mid=amplifier.V_ref)) for w in windows])
     left.semilogy(windows, np.maximum(found[:, 0], FLOOR), "o-", ms=4, color="#b3430f", label="a cell")
     left.semilogy(windows, np.maximum(found[:, 1], FLOOR), "o-", ms=4, color="#1f5a8c", label="a word, any bit")
-    left.set(xlabel="median memory window [mV], 31 mV spread of a state", ylabel="share that errs")
+    left.set(xlabel="median memory window [mV], 43 mV spread of a state", ylabel="share that errs")
     spreads = np.linspace(0.08, 0.4, 9)
     for cycles, colour in ((0.0, "#1f5a8c"), (1e8, "#d99a6c"), (1e9, "#b3430f")):
         found = [rates(CircuitCells.from_card(card, P_r_spread=s, cycles=cycles))[0] for s in spreads]

@@ -18,6 +18,7 @@ from hfsim.devices.ferroelectric import Ageing, Fatigue, FerroelectricCapacitor
 from hfsim.devices.from_card import ferroelectric_capacitor
 from hfsim.devices.pulse import Pulse
 from hfsim.draws import normal, stream
+from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
 
@@ -31,8 +32,12 @@ class AbstractCells(PhysicalModel):
     """Minimum cells as a latch sees them."""
 
     @abc.abstractmethod
-    def voltages(self, shape: tuple[int, ...], key: Key[Array, ""]) -> ArrayRead:
-        """V_1 and V_0 [V] of cells of `shape`, each with its own mismatch."""
+    def charges(self, shape: tuple[int, ...], key: Key[Array, ""]) -> Float[Array, "*shape"]:
+        """Switching charge of cells of `shape` over the nominal one, each with its own mismatch."""
+
+    @abc.abstractmethod
+    def voltages(self, charges: Float[Array, "*shape"], key: Key[Array, ""]) -> ArrayRead:
+        """V_1 and V_0 [V] of cells of these relative charges."""
 
 
 class WindowCells(AbstractCells):
@@ -42,9 +47,12 @@ class WindowCells(AbstractCells):
     sigma: Float[Array, ""] = parameter(unit="mV", bounds=(0.0, 500.0), doc="spread of each state between cells")
     V_mid: Float[Array, ""] = parameter(unit="V", bounds=(-5.0, 5.0), doc="middle of the window")
 
-    def voltages(self, shape, key):
+    def charges(self, shape, key):
+        return jnp.ones(shape, self.window.dtype)
+
+    def voltages(self, charges, key):
         def state(name, side):
-            spread = self.sigma * normal(stream(key, name), shape, self.sigma.dtype)
+            spread = self.sigma * normal(stream(key, name), charges.shape, self.sigma.dtype)
             return self.V_mid + 1e-3 * (side * self.window / 2 + spread)
 
         return ArrayRead(state("one", 1), state("zero", -1))
@@ -93,17 +101,26 @@ class CircuitCells(AbstractCells):
         """Woken cells that fatigue, on the card's bit line, written and read by its write pulse.
 
         `P_r_spread` is the card's unless given; `cycles` and `temperature` are those of `solve`.
+
+        Raises:
+            InputError: `cycles` are negative, or `temperature` [K] lies outside 100..600.
         """
+        if not cycles >= 0:
+            raise InputError("cycles", "be at least 0", cycles)
+        if not 100 <= temperature <= 600:
+            raise InputError("temperature", "lie in [100, 600] K", temperature)
         capacitor = woken_capacitor(card)
         if P_r_spread is not None:
             capacitor = dataclasses.replace(capacitor, P_r_spread=P_r_spread)
         line, pulse = card.build(FloatingLine, "bit_line", steps=8), card.build(Pulse, "write_pulse")
         return _solve(line, capacitor, pulse, jnp.asarray(cycles, float), jnp.asarray(temperature, float))
 
-    def voltages(self, shape, key):
-        own = jnp.maximum(1 + self.P_r_spread * normal(key, shape, self.P_r_spread.dtype), 0.0)
+    def charges(self, shape, key):
+        return jnp.maximum(1 + self.P_r_spread * normal(key, shape, self.P_r_spread.dtype), 0.0)
+
+    def voltages(self, charges, key):
         grid = jnp.linspace(0.0, _REACH, _GRID)
-        return ArrayRead(jnp.interp(own, grid, self.solved.one), jnp.interp(own, grid, self.solved.zero))
+        return ArrayRead(jnp.interp(charges, grid, self.solved.one), jnp.interp(charges, grid, self.solved.zero))
 
 
 @eqx.filter_jit

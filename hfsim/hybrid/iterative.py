@@ -25,7 +25,7 @@ from jaxtyping import Array, Float, Key
 
 from hfsim.draws import stream
 from hfsim.errors import InputError
-from hfsim.hybrid.transfers import AbstractTransfer, MeasuredTransfer, interpolate_levels
+from hfsim.hybrid.transfers import AbstractTransfer, MeasuredTransfer, charged_codes, interpolate_levels
 from hfsim.parameters import parameter
 
 
@@ -60,8 +60,8 @@ class IterativeTransfer(AbstractTransfer):
     def levels(self):
         return self.single.levels()
 
-    def fabricate(self, shape, key):
-        return self.single.fabricate(shape, key)
+    def fabricate(self, shape, key, charge=None):
+        return self.single.fabricate(shape, key, charge)
 
     def statistics(self) -> Attempts:
         """Chance of an attempt, mean number of attempts, share of memristors that end within the tolerance."""
@@ -71,7 +71,7 @@ class IterativeTransfer(AbstractTransfer):
         return Attempts(chance, kept / chance, kept)
 
     def target(self, codes, sign, devices, key: Key[Array, ""]):
-        level = interpolate_levels(self.single.mean, codes)
+        level = interpolate_levels(self.single.mean, charged_codes(codes, devices))
         return level + self.single.sigma * self._deviation(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):

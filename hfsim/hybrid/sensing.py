@@ -9,6 +9,9 @@ and a bit of n cells reads 1 where at least half of them say so. What is read is
 Most cells err always or never, for cells differ by more than the noise: these bits are kept as masks. The bit of a word
 that is most in doubt is drawn at each read; others follow what they read more often (`neglected` says how much
 that leaves out). A dead cell reads 0: a film without remanence moves nothing but its dielectric charge.
+
+The same cells put their charge on the transfer line: `SensedCells.charge` tells the transfer what the capacitors of the
+three MSBs of each word deliver, so that a cell that reads badly also moves its level.
 """
 
 from typing import NamedTuple
@@ -20,6 +23,7 @@ from jax.scipy.stats import norm
 from jaxtyping import Array, Float, Int, Key
 
 from hfsim.circuits.sense_amplifier import SenseAmplifier
+from hfsim.circuits.transfer_line import MSB_CELLS
 from hfsim.draws import stream
 from hfsim.hybrid.array import CELLS, SYNAPSE_CELLS
 from hfsim.hybrid.cells import AbstractCells
@@ -28,6 +32,7 @@ from hfsim.parameters import PhysicalModel, parameter
 
 SYNAPSES_PER_LINE = 8
 """That share a latch."""
+_STARTS = [0, *map(int, np.cumsum(SYNAPSE_CELLS))]  # of the cells of each bit
 _PLACES = 1 << np.arange(WORD_BITS - 1, -1, -1, dtype=np.int32)  # sign first
 _SIGN = int(_PLACES[0])
 LEADING = int(sum(_PLACES[:4]))
@@ -50,13 +55,14 @@ class CellErrors(NamedTuple):
 
 class SensedCells(NamedTuple):
     """Patterns of the bits of each word that read 1 where they hold 0, read 0 where they hold 1, and of the one in
-    doubt, with its probabilities; the mean doubt of all others."""
+    doubt, with its probabilities; charge of the three MSB capacitors over the nominal; the mean doubt of all others."""
 
     ones: Int[Array, "*w"]
     zeros: Int[Array, "*w"]
     doubtful: Int[Array, "*w"]
     miss: Float[Array, "*w"]
     false: Float[Array, "*w"]
+    charge: Float[Array, "3 *w"]
     neglected: Float[Array, ""]
 
 
@@ -69,19 +75,30 @@ class Sensing(PhysicalModel):
 
     def cell_errors(self, shape: tuple[int, ...], key: Key[Array, ""]) -> CellErrors:
         """Of each cell of synapses of `shape`: (*shape, 14), sign first, then 4 + 2 + 1 of the MSBs, then the LSBs."""
-        seen = self.cells.voltages((*shape, CELLS), stream(key, "cells"))
+        return self._errors(*self._draw(shape, key), key)
+
+    def _draw(self, shape, key):
+        """Relative charge of each cell, and whether it is dead."""
+        charges = self.cells.charges((*shape, CELLS), stream(key, "cells"))
+        return charges, jax.random.uniform(stream(key, "dead"), charges.shape, jnp.float32) < self.dead
+
+    def _errors(self, charges, dead, key) -> CellErrors:
+        shape = charges.shape[:-1]
+        seen = self.cells.voltages(charges, stream(key, "states"))
         lines = -(-int(np.prod(shape)) // SYNAPSES_PER_LINE)
         latches = self.amplifier.sample((lines,), stream(key, "latches")).V_os
         offset = jnp.repeat(latches, SYNAPSES_PER_LINE)[: int(np.prod(shape))].reshape((*shape, 1))
         noise = 1e-3 * self.amplifier.sigma_n
         threshold = self.amplifier.V_ref + offset
-        dead = jax.random.uniform(stream(key, "dead"), seen.one.shape, jnp.float32) < self.dead
         miss = jnp.where(dead, 1.0, norm.cdf((threshold - seen.one) / noise))
         return CellErrors(miss, jnp.where(dead, 0.0, norm.cdf((seen.zero - threshold) / noise)))
 
     def fabricate(self, shape: tuple[int, ...], key: Key[Array, ""]) -> SensedCells:
         """What stays with the cells of weights of `shape` for life."""
-        errors = bit_errors(self.cell_errors(shape, key))
+        charges, dead = self._draw(shape, key)
+        errors = bit_errors(self._errors(charges, dead, key))
+        left = jnp.where(dead, 0.0, charges)
+        groups = zip(_STARTS[1:], _STARTS[2 : 2 + len(MSB_CELLS)], strict=False)
         missed, false = errors.miss > 0.5, errors.false > 0.5
         doubt = jnp.maximum(_doubt(errors.miss), _doubt(errors.false))
         worst = jnp.argmax(doubt, axis=-1, keepdims=True)
@@ -99,6 +116,7 @@ class Sensing(PhysicalModel):
             doubtful=pattern(drawn),
             miss=of_drawn(errors.miss),
             false=of_drawn(errors.false),
+            charge=jnp.stack([jnp.mean(left[..., a:b], axis=-1) for a, b in groups]),
             neglected=jnp.mean(jnp.where(drawn, 0.0, doubt)),
         )
 
@@ -110,27 +128,23 @@ def _doubt(chance):
 
 def bit_errors(cells: CellErrors) -> CellErrors:
     """Errors of the ten bits, (..., 10) sign first, from those of their cells: half or more that say 1 make a 1."""
-    starts = np.concatenate([[0], np.cumsum(SYNAPSE_CELLS)])
-
-    def bits(says_one):
-        return jnp.stack(
-            [_at_least_half(says_one[..., a:b]) for a, b in zip(starts[:-1], starts[1:], strict=True)], axis=-1
-        )
-
-    return CellErrors(1 - bits(1 - cells.miss), bits(cells.false))
+    missed, false = [], []
+    for a, b in zip(_STARTS[:-1], _STARTS[1:], strict=True):
+        needed = (b - a + 1) // 2  # cells that must say 1
+        missed.append(_at_least(b - a - needed + 1, cells.miss[..., a:b]))
+        false.append(_at_least(needed, cells.false[..., a:b]))
+    return CellErrors(jnp.stack(missed, axis=-1), jnp.stack(false, axis=-1))
 
 
-def _at_least_half(chance: Float[Array, "... cells"]) -> Float[Array, "..."]:
-    """P(2 k >= n) of the number k of n independent events, by their generating polynomial."""
+def _at_least(least: int, chance: Float[Array, "... cells"]) -> Float[Array, "..."]:
+    """P(k >= least) of the number k of independent events, by their generating polynomial."""
     number = chance.shape[-1]
-    if number == 1:
-        return chance[..., 0]
     counts = [jnp.ones_like(chance[..., 0])]
     for place in range(number):
         p = chance[..., place]
         lower, upper = [c * (1 - p) for c in counts], [c * p for c in counts]
         counts = [lower[0], *(a + b for a, b in zip(lower[1:], upper[:-1], strict=True)), upper[-1]]
-    return jnp.sum(jnp.stack(counts[(number + 1) // 2 :]), axis=0)
+    return jnp.sum(jnp.stack(counts[least:]), axis=0)
 
 
 def sense(

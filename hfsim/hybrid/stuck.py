@@ -1,8 +1,9 @@
 """Memristors that have worn out: they answer no pulse and stay at one conductance.
 
-A share of all memristors is dead, drawn once; the pair goes on with what the other one does. Endurance of HfO2
-filaments ends in RESET failures (the device stays in its low resistance) as in SET failures (it stays in its high
-one): the conductance is an argument. Y. Y. Chen et al., IEEE Trans. Electron Devices 59, 3243 (2012).
+A share of all memristors is dead, drawn once (a rest moves them as it does the others); the pair goes on with what the
+other one does. Endurance of HfO2 filaments ends in RESET failures (the device stays in its low resistance) as in SET
+failures (it stays in its high one): the conductance is an argument. Y. Y. Chen et al., IEEE Trans. Electron Devices 59,
+3243 (2012).
 """
 
 from typing import Any, NamedTuple
@@ -47,11 +48,11 @@ class StuckTransfer(AbstractTransfer):
     def levels(self):
         return self.working.levels()
 
-    def fabricate(self, shape, key):
+    def fabricate(self, shape, key, charge=None):
         def dead(side):
             return jax.random.uniform(stream(key, f"dead {side}"), shape, jnp.float32) < self.dead
 
-        return StuckDevices(self.working.fabricate(shape, key), dead("plus"), dead("minus"))
+        return StuckDevices(self.working.fabricate(shape, key, charge), dead("plus"), dead("minus"))
 
     def target(self, codes, sign, devices, key: Key[Array, ""]):
         return self.working.target(codes, sign, devices.working, key)

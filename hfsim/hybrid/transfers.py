@@ -57,8 +57,11 @@ class AbstractTransfer(PhysicalModel):
         """Mean conductances [uS] of codes 0..7."""
 
     @abc.abstractmethod
-    def fabricate(self, shape: tuple[int, ...], key: Key[Array, ""]) -> Any:
-        """What stays with each weight's devices for life: a tree of arrays, None where nothing does."""
+    def fabricate(self, shape: tuple[int, ...], key: Key[Array, ""], charge: Float[Array, "3 *w"] | None = None) -> Any:
+        """What stays with each weight's devices for life: a tree of arrays, None where nothing does.
+
+        `charge` is what the three MSB capacitors deliver over the nominal, where that is known already.
+        """
 
     @abc.abstractmethod
     def target(
@@ -97,11 +100,11 @@ class AbstractTransfer(PhysicalModel):
 
 
 class LinearTransfer(AbstractTransfer):
-    """Eight evenly spaced levels, with a spread that may be 0: the ideal the measured one is compared with."""
+    """Eight evenly spaced levels, without a spread unless one is given: the ideal the measured one is compared with."""
 
     low: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 1e3), doc="conductance of code 0")
     high: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 1e3), doc="conductance of code 7")
-    sigma: Float[Array, ""] = parameter(unit="uS", bounds=(0.0, 100.0), doc="spread of a transfer", default=0.0)
+    sigma: Float[Array, ""] | None = parameter(unit="uS", bounds=(0.0, 100.0), doc="spread of a transfer", default=None)
     twin_noise: bool = eqx.field(static=True, default=False)
     clip: bool = eqx.field(static=True, default=False)
 
@@ -117,16 +120,18 @@ class LinearTransfer(AbstractTransfer):
     def levels(self):
         return self.low + (self.high - self.low) * jnp.arange(CODES) / (CODES - 1)
 
-    def fabricate(self, shape, key):
-        return None
+    def fabricate(self, shape, key, charge=None):
+        return charge
 
     def target(self, codes, sign, devices, key):
+        codes = charged_codes(codes, devices)
         mean = self.low + (self.high - self.low) * codes / (CODES - 1)
-        return mean + self.sigma * normal(key, codes.shape, codes.dtype)
+        return mean if self.sigma is None else mean + self.sigma * normal(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):
-        noise = self.sigma * normal(key, shape, self.low.dtype) if self.twin_noise else 0.0
-        return jnp.broadcast_to(self.low + noise, shape)
+        if self.sigma is None or not self.twin_noise:
+            return jnp.broadcast_to(self.low, shape)
+        return self.low + self.sigma * normal(key, shape, self.low.dtype)
 
 
 class MeasuredTransfer(AbstractTransfer):
@@ -151,10 +156,11 @@ class MeasuredTransfer(AbstractTransfer):
     def levels(self):
         return self.mean
 
-    def fabricate(self, shape, key):
-        return None
+    def fabricate(self, shape, key, charge=None):
+        return charge
 
     def target(self, codes, sign, devices, key):
+        codes = charged_codes(codes, devices)
         return interpolate_levels(self.mean, codes) + self.sigma * normal(key, codes.shape, codes.dtype)
 
     def twin(self, shape, key):
@@ -183,12 +189,18 @@ class CircuitTransfer(AbstractTransfer):
     temperature: Float[Array, ""] = parameter(
         unit="K", bounds=(100.0, 600.0), doc="temperature of the transfer", default=ROOM_TEMPERATURE
     )
+    given_spread: Float[Array, " 8"] | None = None  # of `own_spread` [uS]; None computes it
     twin_noise: bool = eqx.field(static=True, default=False)
     clip: bool = eqx.field(static=True, default=False)
 
     @classmethod
-    def from_line(cls, line: TransferLine, *, temperature: Any = ROOM_TEMPERATURE, **options) -> "CircuitTransfer":
-        """Solve the nominal levels of `line` at `temperature` [K] and their sensitivity to mismatch."""
+    def from_line(
+        cls, line: TransferLine, *, temperature: Any = ROOM_TEMPERATURE, own_spread=None, **options
+    ) -> "CircuitTransfer":
+        """Solve the nominal levels of `line` at `temperature` [K] and their sensitivity to mismatch.
+
+        `own_spread` [uS] of each code is the memristor's; None takes what mismatch leaves of the published total.
+        """
         bits = code_bits(jnp.arange(CODES))
         charge = line.switchable_charge(bits)
 
@@ -207,16 +219,28 @@ class CircuitTransfer(AbstractTransfer):
         variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
         positive = variance > 0
         mismatch = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
-        return cls(line=line, nominal=nominal, mismatch=mismatch, temperature=temperature, **options)
+        found = {"nominal": nominal, "mismatch": mismatch, "given_spread": own_spread}
+        return cls(line=line, **found, temperature=temperature, **options)
+
+    @property
+    def own_spread(self) -> Float[Array, " 8"]:
+        """Standard deviation [uS] of the memristor itself by code: as given, or what mismatch leaves of the total."""
+        if self.given_spread is not None:
+            return self.given_spread
+        left = jnp.maximum(self.line.memristor.sigma_set**2 - self.mismatch**2, 0.0)
+        return jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0)
 
     def levels(self):
         return self.nominal
 
-    def fabricate(self, shape, key):
+    def fabricate(self, shape, key, charge=None):
         line = self.line
-        capacitors = line.capacitor.sample(
-            (*shape, 3), stream(key, "capacitors"), cells=jnp.asarray(MSB_CELLS, line.capacitor.P_r.dtype)
-        )
+        if charge is None:
+            capacitors = line.capacitor.sample(
+                (*shape, 3), stream(key, "capacitors"), cells=jnp.asarray(MSB_CELLS, line.capacitor.P_r.dtype)
+            )
+        else:
+            capacitors = eqx.tree_at(lambda c: c.P_r, line.capacitor, line.capacitor.P_r * jnp.moveaxis(charge, 0, -1))
         transistors = line.transistor.sample((2, *shape), stream(key, "transistors"))
         # V_TL depends on the charge alone: solved on a grid, then interpolated
         grid = jnp.linspace(0.0, 2 * line.switchable_charge(jnp.ones(3)), 129)
@@ -232,9 +256,7 @@ class CircuitTransfer(AbstractTransfer):
 
     def target(self, codes, sign, devices, key):
         side = jnp.where(sign, devices.table[:, 1], devices.table[:, 0])
-        left = jnp.maximum(self.line.memristor.sigma_set**2 - self.mismatch**2, 0.0)
-        sigma = jnp.where(left > 0, jnp.sqrt(jnp.where(left > 0, left, 1.0)), 0.0)
-        return interpolate_levels(side, codes) + interpolate_levels(sigma, codes) * normal(
+        return interpolate_levels(side, codes) + interpolate_levels(self.own_spread, codes) * normal(
             key, codes.shape, codes.dtype
         )
 
@@ -243,6 +265,19 @@ class CircuitTransfer(AbstractTransfer):
         if self.twin_noise:
             return memristor.reset_conductance(shape, key)
         return jnp.broadcast_to(memristor.G_reset, shape)
+
+
+def charged_codes(codes: Float[Array, "*w"], charge: Float[Array, "3 *w"] | None) -> Float[Array, "*w"]:
+    """Codes as the line sees them: the charge of the stored ones, in minimum cells; `charge` as in `fabricate`.
+
+    A code is the number of its minimum cells, so that one without some of its charge lies between two codes. The
+    gradient is that of `codes`.
+    """
+    if charge is None:
+        return codes
+    bits = jnp.moveaxis(code_bits(jnp.round(jax.lax.stop_gradient(codes))), -1, 0).astype(codes.dtype)
+    cells = jnp.asarray(MSB_CELLS, codes.dtype).reshape((-1,) + (1,) * codes.ndim)
+    return codes + jnp.sum(bits * cells * (charge - 1), axis=0)
 
 
 def interpolate_levels(levels: Float[Array, "8 ..."], codes: Float[Array, "*w"]) -> Float[Array, "*w"]:

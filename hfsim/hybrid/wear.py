@@ -24,6 +24,7 @@ from hfsim.hybrid.ledger import MSB_TRANSFER, SENSE_AND_WRITE, SIGN_TRANSFER, TA
 from hfsim.parameters import PhysicalModel, parameter
 
 _OPERATIONS_OF_A_CYCLE = 2
+_LN_DAMAGE_MAX = 10.0  # everything is dead long before
 _LSB_CELLS = CELLS - 1 - sum(MSB_CELLS)
 
 
@@ -39,9 +40,11 @@ class Endurance(PhysicalModel):
         return card.build(cls, f"{kind}_endurance")
 
     def dead(self, cycles) -> Float[Array, "..."]:
-        """Probability that a device is dead after `cycles`."""
+        """Probability that a device is dead after `cycles`, of any shape."""
+        cycles = jnp.asarray(cycles, self.cycles.dtype)
         used = cycles > 0
-        damage = jnp.exp(self.slope * jnp.log(jnp.where(used, cycles, 1.0) / self.cycles))
+        ln_damage = self.slope * jnp.log(jnp.where(used, cycles, 1.0) / self.cycles)
+        damage = jnp.exp(jnp.minimum(ln_damage, _LN_DAMAGE_MAX))
         return jnp.where(used, -jnp.expm1(-damage), 0.0)
 
     def first_failure(self, cycles, devices) -> Float[Array, ""]:

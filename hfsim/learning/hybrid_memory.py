@@ -138,13 +138,14 @@ class HybridMemory(PhysicalModel):
         weights = []
         for index, leaf in enumerate(leaves):
             words = jnp.clip(jnp.round(leaf * WORDS_PER_UNIT), -WORD_MAX, WORD_MAX)
-            devices = self.transfer.fabricate(words.shape, address(stream(self.key, "devices"), index))
             plus, minus = (
                 self.memristor.init(words.shape, address(stream(self.key, side), index)) for side in ("plus", "minus")
             )
             cells = None
             if self.sensing is not None:
                 cells = self.sensing.fabricate(words.shape, address(stream(self.key, "sensing"), index))
+            charge = None if cells is None else cells.charge
+            devices = self.transfer.fabricate(words.shape, address(stream(self.key, "devices"), index), charge)
             none = jnp.zeros(words.shape, jnp.int32)
             weights.append(WeightMemory(words, plus, minus, devices, none, none, cells))
         state = HybridMemoryState(tuple(weights), jnp.int32(0), jnp.int32(0))

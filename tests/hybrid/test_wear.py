@@ -76,6 +76,7 @@ def test_the_first_failure_and_the_dead_have_gradients(x64):
     endurance = Endurance(cycles=1e5, slope=2.5)
     check_parameter_gradients(endurance, lambda e: jnp.log(e.first_failure(cycles, devices)))
     check_parameter_gradients(endurance, lambda e: jnp.log(jnp.sum(e.dead(300 * cycles))))
+    assert np.isfinite(jax.grad(lambda c: jnp.sum(Endurance(cycles=1e5, slope=20.0).dead(c)))(1e7))
     by_counts = jax.grad(lambda c: endurance.first_failure(c, devices))(cycles)
     assert np.all(np.isfinite(by_counts)) and by_counts[0] == 0 and np.all(by_counts[1:] < 0)
 

@@ -126,12 +126,24 @@ def test_changes_are_the_same_for_every_split():
     assert sorted(set(of_classes(split, (1, 3)).labels)) == [1, 3]
 
 
+@pytest.mark.parametrize("side", [8, 28])
+def test_the_camera_slips_by_a_pixel(side):
+    # one bright pixel in the dark is seen one to the right and below
+    dark = np.full((1, side**2), DARK, np.float32)
+    lit = dark.copy()
+    lit[0, 3 * side + 3] = BRIGHT
+    changed = [drifted(Split(images, np.zeros(1, np.int32))).images[0] for images in (dark, lit)]
+    (place,) = np.flatnonzero(changed[0] != changed[1])
+    assert place == 4 * side + 4
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
         (["--scenarios", "rain"], "--scenarios"),
         (["--table", "ageing", "--scenarios", "drift"], "--scenarios"),
         (["--tasks", "ecg-online"], "--tasks"),
+        (["--tasks", "mnist-batch"], "--tasks"),
         (["--tasks", "digits-online", "mnist-online"], "--tasks"),
         (["--samples", "3"], "--samples"),
     ],

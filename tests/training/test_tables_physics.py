@@ -49,7 +49,7 @@ def test_devices_die_and_the_chip_learns_around_them(tmp_path, monkeypatch):
     assert value["memristor_first_failure"] < 1e5 / transfers
     assert value["high_0.1_accuracy"] > value["struck_high_0.1_accuracy"] + 0.02
     page = _page(tmp_path / "wear", tmp_path, monkeypatch)
-    assert "| memristors, at level 7 | 10.0% |" in page and "trainings to the first failure" in page
+    assert "| memristors, at level 7 | 10 % |" in page and "trainings to the first failure" in page
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from training.data.sets import Split
 DRIFT_SEED = 20250103
 """Which pixels are stuck, and how weak the others are."""
 SLIP = 1 / 28
-"""The image moves right and down by this part of its side: one pixel of 28."""
+"""The image moves right and down by this part of its side, and by a pixel at least: one of 28."""
 WEAKEST = 0.2
 """Gains of the pixels spread evenly from here to 1, each pixel's its own: layer norm undoes only a common gain."""
 STUCK = 0.1
@@ -29,7 +29,7 @@ def drifted(split: Split) -> Split:
     """The split as a camera sees it that slipped, faded, and has weak and stuck pixels."""
     count, pixels = split.images.shape
     side = math.isqrt(pixels)
-    slip = round(SLIP * side)
+    slip = max(1, round(SLIP * side))
     moved = np.full((count, side, side), DARK, np.float32)
     moved[:, slip:, slip:] = split.images.reshape(count, side, side)[:, : side - slip, : side - slip]
     random = np.random.default_rng(DRIFT_SEED)

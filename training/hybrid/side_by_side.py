@@ -39,7 +39,6 @@ class SideBySide:
         self, keys: Key[Array, " systems"], systems: Any, parts: Sequence[Any], shared: Any
     ) -> tuple[Any, Float[Array, " systems"]]:
         """Every system (leading axis) after all `parts` in their order, and the sum of the numbers of its parts."""
-        parts = [jax.tree.map(jnp.asarray, part) for part in parts]  # numpy's would be compiled in
         if self.together:
             totals = jnp.zeros(len(keys))
             for part in parts:

@@ -12,7 +12,8 @@ def page(results: list[dict]) -> str:
     said = (
         "Levels are computed from capacitor, line, transistor and filament, and every update and transfer reads its "
         "words destructively, with the errors of each cell and latch ([model](../models/sensing.md)); what is read is "
-        "written back. Memristors keep the published spread."
+        "written back. Memristors keep their own spread, latches their reference; the read-out's gain follows the worn "
+        "levels. In the sweep of windows either state spreads by 42.7 mV, which makes a worst cell of 120 mV at 360 mV."
     )
 
     def table(value, configuration):

@@ -14,14 +14,17 @@ def page(results: list[dict]) -> str:
         "k = 100 for the worst FeCAP and one memristor. Counted operations are of the busiest weight of all; energies "
         "of the network by the article's flat prices and from physics ([energy](../models/energy.md))."
     )
-    value = {name: entry["value"] for name, entry in results[0]["metrics"].items()}
-    settings = results[0]["configuration"]
-    epochs = settings["epochs"] or TASKS[(settings["tasks"] or ["mnist-online"])[0]].epochs
+
+    def totals(result: dict):
+        settings, value = result["configuration"], {name: x["value"] for name, x in result["metrics"].items()}
+        epochs = settings["epochs"] or TASKS[(settings["tasks"] or ["mnist-online"])[0]].epochs
+        return totals_table(value, done_cases(value), epochs)
+
     return write_page(
         "When to transfer",
         said,
         FIGURES[0],
         results,
         lambda value, _: period_table(value, done_cases(value)),
-        totals_table(value, done_cases(value), epochs),
+        *map(totals, results),
     )

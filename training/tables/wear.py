@@ -152,7 +152,7 @@ def wear_tables(value: dict[str, Any], shares: tuple[float, ...]) -> list[Table]
     wear = Table("One network, first seed", [*head, *(f"dead after {x:g} trainings" for x in TRAININGS)], rows)
     rows = [["none", "", *_accuracies(value, HEALTHY)]] if f"{HEALTHY}_accuracy" in value else []
     rows += [
-        [said, f"{dead:.1%}", *_accuracies(value, _name(kind, dead))]
+        [said, f"{100 * dead:g} %", *_accuracies(value, _name(kind, dead))]
         for kind, said in KINDS.items()
         for dead in shares
         if f"{_name(kind, dead)}_accuracy" in value
