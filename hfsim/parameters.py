@@ -154,7 +154,8 @@ class Free(eqx.Module):
     values: Any
 
 
-def _to_free(value, spec: ParameterSpec):
+def to_free(value, spec: ParameterSpec):
+    """The free form of a value inside its bounds: any real number."""
     value = jnp.asarray(value)
     tiny = jnp.finfo(value.dtype).eps
     lower, upper = spec.lower, spec.upper
@@ -173,7 +174,8 @@ def _to_free(value, spec: ParameterSpec):
     return value
 
 
-def _from_free(value, spec: ParameterSpec):
+def from_free(value, spec: ParameterSpec):
+    """Undo `to_free`."""
     lower, upper = spec.lower, spec.upper
     if spec.logarithmic:
         lower, upper = np.log(lower), np.log(upper)
@@ -215,11 +217,11 @@ def free(model: Any) -> Free:
     A logarithmic parameter: the same in ln(value). A value at its bound moves inside by one rounding
     error, so that its free form is finite.
     """
-    return Free(_map_parameters(_to_free, model))
+    return Free(_map_parameters(to_free, model))
 
 
 def bounded(values: Free) -> Any:
     """Undo `free`: the model whose parameters are inside their bounds whatever finite step was taken."""
     if not isinstance(values, Free):
         raise InputError("values", "be what `free` returned", type(values).__name__)
-    return _map_parameters(_from_free, values.values)
+    return _map_parameters(from_free, values.values)

@@ -26,12 +26,13 @@ from hfsim.devices.ferroelectric import FerroelectricCapacitor
 from hfsim.devices.memristor import Memristor
 from hfsim.devices.pulse import Pulse
 from hfsim.devices.transistor import Transistor
+from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.roots import increasing_root
 from hfsim.units import CHARGE_OF_POLARISATION, ROOM_TEMPERATURE
 
 MSB_CELLS = (4, 2, 1)
-"""Minimum cells of the three capacitors, most significant first; their areas are 4S, 2S, S."""
+"""Minimum cells of the three capacitors of the chip, most significant first; their areas are 4S, 2S, S."""
 
 
 class TransferDrive(PhysicalModel):
@@ -57,6 +58,13 @@ class TransferLine(PhysicalModel):
     transistor: Transistor
     memristor: Memristor
     drive: TransferDrive
+    cells: Float[Array, " 3"] = parameter(
+        unit="1", bounds=(0.05, 64.0), doc="areas of the three MSB capacitors, in minimum cells", default=MSB_CELLS
+    )
+
+    def __check_init__(self):
+        if eqx.is_array(self.cells) and self.cells.shape != (len(MSB_CELLS),):
+            raise InputError("cells", f"have shape ({len(MSB_CELLS)},)", f"shape {self.cells.shape}")
 
     def switchable_charge(self, bits: Float[Array, "*shape 3"], capacitors=None) -> Float[Array, "*shape"]:
         """Charge [fC] that the stored ones can release: sum of b_i 2 P_r S_i.
@@ -65,7 +73,7 @@ class TransferLine(PhysicalModel):
         minimum-cell capacitors of shape (*shape, 3) in place of the nominal one.
         """
         charge = (self.capacitor if capacitors is None else capacitors).switching_charge
-        return jnp.sum(bits * charge * jnp.asarray(MSB_CELLS), axis=-1)
+        return jnp.sum(bits * charge * self.cells, axis=-1)
 
     def line_voltage(
         self, charge: Float[Array, "*shape"], *, temperature: Any = ROOM_TEMPERATURE
@@ -75,7 +83,7 @@ class TransferLine(PhysicalModel):
         All capacitors of a line see one field and share their kinetics, so the ones switch as one capacitor
         with P_r to match `charge`; the zeros, already up, add their linear capacitance.
         """
-        cells = float(sum(MSB_CELLS))
+        cells = jnp.sum(self.cells)
         merged = eqx.tree_at(
             lambda c: (c.S, c.P_r),
             self.capacitor,

@@ -215,7 +215,7 @@ class CircuitTransfer(AbstractTransfer):
         _, by_threshold = jax.jvp(levels, (charge, threshold), (zero, one))
         # independent minimum cells: the charges' variances add up
         spread = line.capacitor.P_r_spread * line.capacitor.switching_charge
-        charge_variance = spread**2 * jnp.sum(bits * jnp.asarray(MSB_CELLS), axis=-1)
+        charge_variance = spread**2 * jnp.sum(bits * line.cells, axis=-1)
         variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
         positive = variance > 0
         mismatch = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
@@ -236,9 +236,7 @@ class CircuitTransfer(AbstractTransfer):
     def fabricate(self, shape, key, charge=None):
         line = self.line
         if charge is None:
-            capacitors = line.capacitor.sample(
-                (*shape, 3), stream(key, "capacitors"), cells=jnp.asarray(MSB_CELLS, line.capacitor.P_r.dtype)
-            )
+            capacitors = line.capacitor.sample((*shape, 3), stream(key, "capacitors"), cells=line.cells)
         else:
             capacitors = eqx.tree_at(lambda c: c.P_r, line.capacitor, line.capacitor.P_r * jnp.moveaxis(charge, 0, -1))
         transistors = line.transistor.sample((2, *shape), stream(key, "transistors"))

@@ -1,0 +1,14 @@
+"""Questions asked of a device or a network: co-design."""
+
+from hfsim.studies.design import Design as Design
+from hfsim.studies.design import Tie as Tie
+from hfsim.studies.design import Variable as Variable
+from hfsim.studies.objective import Expectation as Expectation
+from hfsim.studies.objective import Judged as Judged
+from hfsim.studies.objective import Objective as Objective
+from hfsim.studies.objective import Quantile as Quantile
+from hfsim.studies.objective import Term as Term
+from hfsim.studies.objective import Worst as Worst
+from hfsim.studies.optimise import Found as Found
+from hfsim.studies.optimise import optimise as optimise
+from hfsim.studies.optimise import search as search
