@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,7 +86,7 @@ def optimise(
     starts = jnp.concatenate([design.start()[None], design.random(stream(key, "starts"), restarts - 1)])
     journal = Journal(log, {"labels": design.labels, "steps": steps, "terms": [t.name for t in objective.terms]})
     for start in range(restarts):
-        if journal.finished(start, steps):
+        if journal.finished(start):
             continue
         z, state, lines = starts[start], chosen.init(starts[start]), []
         for number in range(steps):
@@ -121,22 +122,20 @@ class Journal:
         if path is None:
             return
         if path.is_file():
-            self.lines = _read(path, about)
+            lines = _read(path, about)
+            counts = Counter(line["start"] for line in lines)
+            self.lines = [line for line in lines if counts[line["start"]] >= about["steps"]]
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-        # written anew: what a kill cut short is gone
+        # written anew: the start that a kill cut short is gone
         temporary = path.with_suffix(".part")
         kept = [json.dumps(about)] + [json.dumps(line) for line in self.lines]
         temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
         os.replace(temporary, path)
 
-    def finished(self, start: int, steps: int) -> bool:
-        """Whether all iterates of a start are there; those of an unfinished one are forgotten."""
-        own = [line for line in self.lines if line["start"] == start]
-        if len(own) >= steps:
-            return True
-        self.lines = [line for line in self.lines if line["start"] != start]
-        return False
+    def finished(self, start: int) -> bool:
+        """Whether the iterates of a start are there."""
+        return any(line["start"] == start for line in self.lines)
 
     def write(self, line: dict[str, Any]) -> None:
         """One more iterate."""

@@ -1,0 +1,116 @@
+"""Objectives and searches: statistics against closed forms, logs, resuming, and what searches find."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from hfsim import InputError
+from hfsim.devices import Pulse
+from hfsim.draws import normal
+from hfsim.studies import Design, Expectation, Objective, Quantile, Term, Variable, Worst, optimise, search
+
+PULSE = Pulse(2.0, 100.0)
+DESIGN = Design(PULSE, [Variable("voltage", -3.0, 3.0), Variable("width", 1.0, 1e4)])
+
+
+def bowl(pulse, key):
+    """Least, 0.25, at 1.2 V and 400 ns."""
+    return (pulse.voltage - 1.2) ** 2 + jnp.log(pulse.width / 400.0) ** 2 + 0.25
+
+
+@pytest.mark.parametrize(
+    ("statistic", "expected", "off"),
+    [
+        (Expectation(4000), 2.0, 0.06),
+        (Quantile(0.9, 4000), 2.0 + norm.ppf(0.9), 0.1),
+        (Quantile(0.5, 4000), 2.0, 0.07),
+        (Worst(4000, 1.0), 2.5, 0.15),  # T ln E exp(v/T) of a normal number is mean + variance/2T
+    ],
+)
+def test_statistics_of_a_population(statistic, expected, off):
+    term = Term("noisy", lambda pulse, key: pulse.voltage + normal(key, (), jnp.float32), statistic=statistic)
+    judge = jax.jit(lambda v, k: Objective([term])(Pulse(v, 1.0), k).value)
+    assert float(judge(2.0, jax.random.key(0))) == pytest.approx(expected, abs=off)
+    assert float(jax.grad(judge)(2.0, jax.random.key(0))) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_weights_and_limits_add_up():
+    terms = [
+        Term("bowl", bowl, weight=2.0),
+        Term("width", lambda p, k: p.width, weight=0.0, limit=50.0, penalty=3.0),
+        Term("voltage", lambda p, k: p.voltage, weight=0.0, limit=5.0),
+    ]
+    judged = Objective(terms)(PULSE, jax.random.key(0))
+    assert float(judged.value) == pytest.approx(2 * (0.64 + np.log(0.25) ** 2 + 0.25) + 3.0 * 1.0, rel=1e-5)
+    assert set(judged.terms) == {"bowl", "width", "voltage"} and float(judged.terms["width"]) == 100.0
+
+
+def test_the_gradient_finds_the_least():
+    found = optimise(DESIGN, Objective([Term("bowl", bowl)]), jax.random.key(0), steps=150, restarts=2)
+    values = DESIGN.values(jnp.asarray(found.z))
+    assert float(values["voltage"]) == pytest.approx(1.2, abs=0.02)
+    assert float(values["width"]) == pytest.approx(400.0, rel=0.03)
+    assert found.value == pytest.approx(0.25, abs=1e-3) and found.best_by_cost.shape == (300, 2)
+    assert np.all(np.diff(found.best_by_cost[:, 1]) <= 0)
+
+
+def test_limits_hold_nearly():
+    terms = [Term("bowl", bowl), Term("width", lambda p, k: p.width, weight=0.0, limit=200.0, penalty=1e4)]
+    found = optimise(DESIGN, Objective(terms), jax.random.key(0), steps=300)
+    assert found.terms["width"] == pytest.approx(200.0, rel=0.02)
+
+
+def test_a_search_goes_on_where_its_log_ends(tmp_path):
+    objective, key, log = Objective([Term("bowl", bowl)]), jax.random.key(3), tmp_path / "log.jsonl"
+    whole = optimise(DESIGN, objective, key, steps=20, restarts=3, log=tmp_path / "whole.jsonl")
+    lines = (tmp_path / "whole.jsonl").read_text().splitlines()
+    assert len(lines) == 61 and json.loads(lines[0])["labels"] == ["voltage", "width"]
+    log.write_text("\n".join(lines[:34]) + '\n{"start": 1, "st')  # killed in the middle of the second start
+    resumed = optimise(DESIGN, objective, key, steps=20, restarts=3, log=log)
+    assert log.read_text().splitlines() == lines
+    assert resumed.value == whole.value and resumed.z.tolist() == whole.z.tolist()
+    with pytest.raises(InputError, match="be of this search"):
+        optimise(DESIGN, objective, key, steps=21, restarts=3, log=log)
+    log.write_text("not a journal")
+    with pytest.raises(InputError, match="journal"):
+        optimise(DESIGN, objective, key, steps=20, log=log)
+
+
+def test_searches_without_gradients():
+    objective = Objective([Term("bowl", bowl)])
+    drawn = search(DESIGN, objective, jax.random.key(0), number=600)
+    assert drawn.best_by_cost.shape == (600, 2) and 0.25 <= drawn.value < 0.6
+    grid = search(DESIGN, objective, jax.random.key(0), number=110, grid=True)
+    assert len(grid.best_by_cost) == 100
+    volts, widths = np.meshgrid(-3 + 6 * (np.arange(10) + 0.5) / 10, 1 + 9999 * (np.arange(10) + 0.5) / 10)
+    expected = np.min((volts - 1.2) ** 2 + np.log(widths / 400) ** 2 + 0.25)
+    assert grid.value == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Objective([]), "terms"),
+        (lambda: Objective([Term("a", bowl), Term("a", bowl)]), "terms"),
+        (lambda: Objective([Term("a", bowl, limit=0.0)]), "limit"),
+        (lambda: Objective([Term("a", bowl, weight=0.0)]), "weight or a limit"),
+        (lambda: Quantile(1.5, 10), "q"),
+        (lambda: Quantile(0.5, 10, width=0.0), "width"),
+        (lambda: Worst(0, 1.0), "samples"),
+        (lambda: Worst(3, 0.0), "temperature"),
+        (lambda: optimise(DESIGN, Objective([Term("a", bowl)]), jax.random.key(0), steps=0), "steps"),
+    ],
+)
+def test_wrong_arguments_are_named(make, told):
+    with pytest.raises(InputError, match=told):
+        make()
+
+
+def test_an_objective_without_a_finite_slope_is_refused():
+    term = Term("log", lambda p, k: jnp.log(-p.width) + p.voltage)
+    with pytest.raises(InputError, match="finite"):
+        optimise(DESIGN, Objective([term]), jax.random.key(0))
