@@ -179,10 +179,11 @@ def require_matter(design: Design, objective: Callable[[Any], Float[Array, ""]])
         InputError: a parameter that the objective does not use, or whose slope is lost in a decision without an
             estimator.
     """
-    z = design.start()
-    gradient = np.asarray(jax.jit(jax.grad(lambda z: objective(design.model_of(z))))(z))
-    near = design.random(jax.random.key(0), 1)[0]
-    other = np.asarray(jax.jit(jax.grad(lambda z: objective(design.model_of(z))))(near))
+    judged = jax.jit(jax.value_and_grad(lambda z: objective(design.model_of(z))))
+    value, gradient = map(np.asarray, judged(design.start()))
+    other = np.asarray(judged(design.random(jax.random.key(0), 1)[0])[1])
+    if not np.isfinite(value):
+        raise InputError("objective", "be finite at the start", value)
     for label, slopes in zip(design.labels, zip(gradient, other, strict=True), strict=True):
         if not np.isfinite(slopes[0]):
             raise InputError("objective", f"have a finite slope in {label} at the start", f"{slopes[0]}")
