@@ -171,9 +171,9 @@ def _accuracies(value: dict[str, Any], name: str) -> list[str]:
 def _figure(value: dict[str, Any], shares: tuple[float, ...]) -> Figure:
     figure = Figure(figsize=(10.2, 3.3), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    for kind, colour in (("fecap", FLOAT), ("memristor", CHIP)):
-        left.stairs(np.asarray(value[f"{kind}_devices"]) + 0.5, value[f"{kind}_edges"], color=colour, label=f"{kind}s")
-        middle.plot(TRAININGS, 100 * np.asarray(value[f"{kind}_dead"]), "o-", ms=4, color=colour, label=f"{kind}s")
+    for kind, said, colour in (("fecap", "FeCAPs", FLOAT), ("memristor", "memristors", CHIP)):
+        left.stairs(np.asarray(value[f"{kind}_devices"]) + 0.5, value[f"{kind}_edges"], color=colour, label=said)
+        middle.plot(TRAININGS, 100 * np.asarray(value[f"{kind}_dead"]), "o-", ms=4, color=colour, label=said)
     left.set(xlabel="cycles in one training", ylabel="devices in a bin", xscale="log", yscale="log")
     middle.set(xlabel="trainings", ylabel="dead devices [%]", xscale="log", yscale="log", ylim=(1e-6, 150))
     for kind, said in KINDS.items():
