@@ -290,6 +290,7 @@ class HybridMemory(PhysicalModel):
             hit = hit & (step != 0)
         if cells is not None:
             words = jnp.where(hit, sense(words, cells, hashed_uniform(hashes["sensing"])), words)
+        step = step - jax.lax.stop_gradient(jnp.where(step == 0, step, 0.0))  # no -0: a word of -0 keeps its sign
         new = jnp.clip(words - jnp.where(hit, step, 0.0), -WORD_MAX, WORD_MAX)
         return new.astype(words.dtype), updates + hit.astype(jnp.int32)
 

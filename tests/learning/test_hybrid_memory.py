@@ -193,6 +193,16 @@ def test_a_step_is_the_rounded_product_of_rate_scale_and_gradient():
     np.testing.assert_array_equal(words(state)[0], [[-1, 3, 0, -1]])  # 1.28, -2.56, 0.4992, 0.512
 
 
+def test_a_word_of_minus_zero_keeps_its_sign_when_it_is_rewritten():
+    memory = make(probability=1.0, step_scale=256.0, learning_rate=0.5, period=1000)
+    gradient = jnp.asarray([[0.001, -0.001, 0.0, -0.0]])  # steps of +0 and -0
+    params, state = start(memory, {"a": jnp.zeros((1, 4))})
+    state = state._replace(weights=(state.weights[0]._replace(words=jnp.full((1, 4), -0.0)),))
+    (_, state), _ = learn(memory, params, state, {"a": gradient[None]})
+    np.testing.assert_array_equal(np.signbit(words(state)[0]), True)
+    np.testing.assert_array_equal(state.weights[0].updates, 1)
+
+
 # Padding
 
 
