@@ -8,6 +8,10 @@ from hfsim.errors import InputError
 JOBS = {
     "onchip": ("training.onchip.configuration:OnChip", "train on the hybrid chip, leave it for ten years (default)"),
     "tables": ("training.tables.configuration:Tables", "the tables of the hybrid-memory article, at full scale"),
+    "codesign": (
+        "training.codesign.configuration:CoDesign",
+        "devices, circuits and schedules chosen by gradients, then checked",
+    ),
     "mvm": (
         "training.mvm.configuration:MatrixVector",
         "products of an array over ten years, three technologies",

@@ -4,8 +4,8 @@
     python -m training.publish RUN [RUN ...] --machine "2 cores of a server" --date 2026-11-22
 
 Writes docs/results/JOB.json, its page JOB.md, and the page's figures, of the first run, into docs/figures/. What a page
-says is the job's: `page` and `FIGURES` of training/JOB/page.py. A job of several tables has files of each, named
-JOB-TABLE, with page and figures of training/JOB/TABLE_page.py.
+says is the job's: `page` and `FIGURES` of training/JOB/page.py. A job of several tables or studies has files of each,
+named JOB-TABLE, with page and figures of training/JOB/TABLE_page.py.
 """
 
 import argparse
@@ -50,11 +50,11 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
         raise InputError("runs", "be directories of finished runs", str(missing[0]))
     results = [json.loads((run / "metrics.json").read_text()) for run in runs]
     settings = [result["configuration"] for result in results]
-    names = sorted({"-".join([s["job"], s["table"]] if "table" in s else [s["job"]]) for s in settings})
+    names = sorted({"-".join([s["job"], *_part(s)]) for s in settings})
     if len(names) > 1:
         raise InputError("runs", "be of one job", ", ".join(names))
-    folder, table = JOBS[settings[0]["job"]][0].rpartition(".")[0], settings[0].get("table")
-    job = importlib.import_module(f"{folder}.{f'{table}_page'.replace('-', '_') if table else 'page'}")
+    folder = JOBS[settings[0]["job"]][0].rpartition(".")[0]
+    job = importlib.import_module(f"{folder}.{'_'.join([*_part(settings[0]), 'page']).replace('-', '_')}")
     absent = [str(runs[0] / f"{name}.png") for name in job.FIGURES if not (runs[0] / f"{name}.png").is_file()]
     if absent:
         raise InputError("runs", "hold all figures of the page", f"without {absent[0]}", "run with all that it shows")
@@ -65,6 +65,11 @@ def publish(runs: list[Path], machine: str, date: str) -> None:
     write_bytes(DOCS / "results" / f"{names[0]}.md", page)
     for name in job.FIGURES:
         shutil.copyfile(runs[0] / f"{name}.png", DOCS / "figures" / f"{name}.png")
+
+
+def _part(settings: dict) -> list[str]:
+    """The table or study of a job that has several."""
+    return [settings[name] for name in ("table", "study") if name in settings]
 
 
 def _elsewhere(command: str) -> str:

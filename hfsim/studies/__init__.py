@@ -9,6 +9,6 @@ from hfsim.studies.objective import Objective as Objective
 from hfsim.studies.objective import Quantile as Quantile
 from hfsim.studies.objective import Term as Term
 from hfsim.studies.objective import Worst as Worst
-from hfsim.studies.optimise import Found as Found
-from hfsim.studies.optimise import optimise as optimise
-from hfsim.studies.optimise import search as search
+from hfsim.studies.codesign import Found as Found
+from hfsim.studies.codesign import optimise as optimise
+from hfsim.studies.codesign import search as search

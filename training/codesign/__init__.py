@@ -1,0 +1,1 @@
+"""The job `codesign`: devices, circuits and schedules chosen by gradients, each study with its independent check."""
