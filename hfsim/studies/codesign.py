@@ -1,21 +1,27 @@
-"""Gradient descent on a design, from several starts, with a log of every iterate; random search and grid beside it."""
+"""Searches for the best design: by gradients from several starts, by least squares, at random, on a grid.
 
-import json
-import os
-from collections import Counter
+    z <- z - U(d value/d z),      value = objective(design(z)), the same draws in every iterate
+
+All starts are one vectorised program, in blocks of steps; every iterate is kept in a journal, from which a search that
+was killed goes on to the bit.
+"""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optimistix as optx
 from jaxtyping import Array, Float, Key
 
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
 from hfsim.studies.design import Design, require_matter
+from hfsim.studies.journal import Journal, finite
 from hfsim.studies.objective import Objective
 
 
@@ -37,6 +43,8 @@ class Found(NamedTuple):
 
 GRADIENT_COST = 5.0
 """Evaluations that one value with its gradient is taken to cost, in comparisons with searches without gradients."""
+_BLOCK = 50
+"""Steps between two entries of the journal."""
 
 
 def optimise(
@@ -44,142 +52,177 @@ def optimise(
     objective: Objective,
     key: Key[Array, ""],
     *,
-    optimiser: optax.GradientTransformation | None = None,
+    optimiser: optax.GradientTransformation | optx.AbstractLeastSquaresSolver | None = None,
     steps: int = 200,
     restarts: int = 1,
+    starts: Float[Array, "starts free"] | None = None,
     log: Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Found:
     """Lower an objective by its gradient.
 
+    A start whose value or gradient is not finite stays where it is.
+
     Args:
         design: what is free; the first start is its model, others are drawn inside the bounds.
         objective: judged with one key throughout, so that designs are compared with the same draws.
         key: of draws and starts.
-        optimiser: an optax transformation; None takes Adam at 0.05 with a cosine decay over the steps.
-        steps: of each start.
+        optimiser: an optax transformation, or an optimistix least-squares solver for an objective of squares and
+            limits; None takes Adam at 0.05 with a cosine decay over the steps.
+        steps: of each start; a solver may end before.
         restarts: starts.
-        log: a JSONL file that gets a line for every iterate; one that exists is gone on with: finished starts are not
-            run again, an unfinished one begins anew.
-        progress: called with a line now and then.
+        starts: free numbers to start from in place of those.
+        log: a JSONL file that gets a line for every iterate; one that exists is gone on with.
+        progress: called with a line after each block of steps.
 
     Raises:
-        InputError: counts below 1; a free parameter without influence; a log of another search.
+        InputError: counts below 1; a free parameter without influence; a log of another search; least squares of terms
+            that are none; no start with a finite value.
     """
     for name, count in (("steps", steps), ("restarts", restarts)):
         if not isinstance(count, int) or count < 1:
             raise InputError(name, "be an integer >= 1", repr(count))
-    chosen = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
     draws = stream(key, "population")
     require_matter(design, lambda model: objective(model, draws).value)
+    if starts is None:
+        drawn = design.random(stream(key, "starts"), restarts - 1)
+        starts = jnp.concatenate([design.start()[None], drawn.astype(design.start().dtype)])
+    about = {"labels": design.labels, "steps": steps, "starts": len(starts), "terms": [t.name for t in objective.terms]}
+    journal = Journal(log, about)
+    if isinstance(optimiser, optx.AbstractLeastSquaresSolver):
+        _solve(design, objective, draws, optimiser, steps, starts, journal, progress)
+    else:
+        chosen = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
+        _descend(design, objective, draws, chosen, steps, starts, journal, progress)
+    return _best(journal)
+
+
+def _descend(design, objective, draws, optimiser, steps, starts, journal, progress) -> None:
+    """Steps of an optax transformation from all starts at once."""
 
     def judged(z):
         found = objective(design.model_of(z), draws)
         return found.value, found.terms
 
-    @jax.jit
-    def step(z, state):
+    def step(carry, _):
+        z, state = carry
         (value, terms), gradient = jax.value_and_grad(judged, has_aux=True)(z)
-        change, state = chosen.update(gradient, state, z)
-        return optax.apply_updates(z, change), state, value, terms, jnp.linalg.norm(gradient)
+        change, moved = optimiser.update(gradient, state, z)
+        new = (optax.apply_updates(z, change), moved)
+        sound = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+        carry = jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, (z, state))
+        return carry, (z, value, jnp.linalg.norm(gradient), terms)
 
-    starts = jnp.concatenate([design.start()[None], design.random(stream(key, "starts"), restarts - 1)])
-    journal = Journal(log, {"labels": design.labels, "steps": steps, "terms": [t.name for t in objective.terms]})
-    for start in range(restarts):
-        if journal.finished(start):
-            continue
-        z, state, lines = starts[start], chosen.init(starts[start]), []
-        for number in range(steps):
-            before = z
-            z, state, value, terms, slope = step(z, state)
-            line = {
+    @jax.jit
+    def block(carry, length):
+        return jax.vmap(lambda one: jax.lax.scan(step, one, length=len(length)))(carry)
+
+    carry, done = (starts, jax.vmap(optimiser.init)(starts)), 0
+    if journal.state is not None:
+        leaves, tree = jax.tree.flatten(carry)
+        kept = [jnp.asarray(x, leaf.dtype) for x, leaf in zip(journal.state["carry"], leaves, strict=True)]
+        carry, done = jax.tree.unflatten(tree, kept), journal.state["done"]
+    while done < steps:
+        size = min(_BLOCK, steps - done)
+        carry, (z, value, slope, terms) = jax.tree.map(np.asarray, block(carry, np.empty(size)))
+        lines = [
+            {
                 "start": start,
-                "step": number,
-                "value": float(value),
-                "slope": float(slope),
-                "terms": {name: float(x) for name, x in terms.items()},
-                "z": np.asarray(before, float).tolist(),
+                "step": done + number,
+                "value": finite(value[start, number]),
+                "slope": finite(slope[start, number]),
+                "terms": {name: finite(x[start, number]) for name, x in terms.items()},
+                "z": z[start, number].tolist(),
             }
-            if not np.isfinite(line["value"]):
+            for number in range(size)
+            for start in range(len(starts))
+        ]
+        done += size
+        journal.write(lines, {"done": done, "carry": [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(carry)]})
+        if progress is not None:
+            progress(f"{done} of {steps} steps: {_best(journal).value:.6g}")
+
+
+def _solve(design, objective, draws, solver, steps, starts, journal, progress) -> None:
+    """Iterates of a least-squares solver, one start after another."""
+
+    def residuals(z, args):
+        model = design.model_of(z)
+        return objective.residuals(model, draws), objective(model, draws)
+
+    shapes = jax.eval_shape(residuals, starts[0], None)
+    options: dict[str, Any] = {}
+    fixed = {"fn": residuals, "args": None, "options": options, "tags": frozenset()}
+    step = eqx.filter_jit(eqx.Partial(solver.step, **fixed))
+    ended = eqx.filter_jit(eqx.Partial(solver.terminate, **fixed))
+    judge = jax.jit(lambda z: residuals(z, None)[1])
+    for start in range(0 if journal.state is None else journal.state["done"], len(starts)):
+        z, lines = starts[start], []
+        state = solver.init(residuals, z, None, options, *shapes, frozenset())
+        for number in range(steps):
+            found = jax.tree.map(np.asarray, judge(z))
+            line = {"start": start, "step": number, "value": finite(found.value), "z": np.asarray(z).tolist()}
+            lines.append({**line, "terms": {name: finite(x) for name, x in found.terms.items()}})
+            if bool(ended(y=z, state=state)[0]):
                 break
-            lines.append(line)
-            journal.write(line)
-            if progress is not None and number % max(1, steps // 10) == 0:
-                progress(f"start {start}, step {number}: {line['value']:.6g}")
-    return journal.best()
+            z, state, _ = step(y=z, state=state)
+        journal.write(lines, {"done": start + 1})
+        if progress is not None:
+            progress(f"start {start}: {_best(journal).value:.6g}")
 
 
-class Journal:
-    """Every iterate of a search, in memory and in a file.
+def _best(journal: Journal) -> Found:
+    """The iterate of the least value."""
+    values = np.array([np.inf if line["value"] is None else line["value"] for line in journal.lines])
+    if not np.any(np.isfinite(values)):
+        raise InputError("objective", "be finite at some start", "none")
+    line = journal.lines[int(np.argmin(values))]
+    cost = GRADIENT_COST * np.arange(1, len(values) + 1)
+    best = np.stack([cost, np.minimum.accumulate(values)], axis=1)
+    return Found(np.asarray(line["z"]), line["value"], line["terms"], best)
+
+
+def pareto(
+    design: Design,
+    objective: Objective,
+    key: Key[Array, ""],
+    *,
+    name: str,
+    limits: list[float],
+    progress: Callable[[str], None] | None = None,
+    **options: Any,
+) -> list[Found]:
+    """Best designs for each limit of one term: the front of the objective against it.
+
+    Each limit starts from the best design of the one before it, and from the design's own model.
+
+    Args:
+        design: what is free.
+        objective: whose term `name` gets the limits.
+        key: of draws and starts, the same for each limit.
+        name: of the term.
+        limits: in the order of the search.
+        progress: called with a line for each limit.
+        options: of `optimise`, except starts and log.
 
     Raises:
-        InputError: the file is of another search, or no journal.
+        InputError: no such term, or as `optimise`.
     """
-
-    def __init__(self, path: Path | None, about: dict[str, Any]):
-        self.lines: list[dict[str, Any]] = []
-        self._path = path
-        if path is None:
-            return
-        if path.is_file():
-            lines = _read(path, about)
-            counts = Counter(line["start"] for line in lines)
-            self.lines = [line for line in lines if counts[line["start"]] >= about["steps"]]
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        # written anew: the start that a kill cut short is gone
-        temporary = path.with_suffix(".part")
-        kept = [json.dumps(about)] + [json.dumps(line) for line in self.lines]
-        temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, path)
-
-    def finished(self, start: int) -> bool:
-        """Whether the iterates of a start are there."""
-        return any(line["start"] == start for line in self.lines)
-
-    def write(self, line: dict[str, Any]) -> None:
-        """One more iterate."""
-        self.lines.append(line)
-        if self._path is not None:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-
-    def best(self) -> Found:
-        """The iterate of the least value.
-
-        Raises:
-            InputError: no iterate had a finite value.
-        """
-        if not self.lines:
-            raise InputError("objective", "be finite at some start", "none")
-        values = np.array([line["value"] for line in self.lines])
-        line = self.lines[int(np.argmin(values))]
-        cost = GRADIENT_COST * np.arange(1, len(values) + 1)
-        best = np.stack([cost, np.minimum.accumulate(values)], axis=1)
-        return Found(np.asarray(line["z"]), line["value"], line["terms"], best)
-
-
-def _read(path: Path, about: dict[str, Any]) -> list[dict[str, Any]]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        first = json.loads(lines[0])
-    except (IndexError, ValueError) as error:
-        raise InputError("log", "be the journal of a search, or not there yet", str(path)) from error
-    if first != about:
-        raise InputError("log", f"be of this search ({about})", f"{path} of another ({first})", "choose another file")
-    found = []
-    for line in lines[1:]:
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            break  # the last line of a killed run
-    return found
+    front, best = [], design.start()
+    for limit in limits:
+        starts = jnp.stack([design.start(), best])
+        found = optimise(design, objective.with_limit(name, limit), key, starts=starts, **options)
+        best = jnp.asarray(found.z, best.dtype)
+        front.append(found)
+        if progress is not None:
+            progress(f"{name} <= {limit:g}: {found.value:.6g}")
+    return front
 
 
 def search(
     design: Design, objective: Objective, key: Key[Array, ""], *, number: int, together: int = 64, grid: bool = False
 ) -> Found:
-    """The best of `number` designs drawn evenly inside the bounds, or of a full grid of about as many.
+    """The best of `number` designs drawn evenly inside the bounds, or of a full grid of at most as many.
 
     The same draws as `optimise` with the same key; `together` designs are judged at once.
     """
@@ -187,8 +230,8 @@ def search(
     points = _grid(design, number) if grid else design.random(address(stream(key, "search"), 0), number)
 
     @jax.jit
-    def judge(z):
-        found = jax.lax.map(lambda one: objective(design.model_of(one), draws), z, batch_size=together)
+    def judge(points):
+        found = jax.lax.map(lambda z: objective(design.model_of(z), draws), points, batch_size=together)
         return found.value, found.terms
 
     values, terms = jax.tree.map(np.asarray, judge(points))

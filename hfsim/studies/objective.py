@@ -3,7 +3,8 @@
     value = sum_i w_i s_i(m_i) + sum_j p_j max(0, s_j(m_j)/L_j - 1)^2
 
 m are measures of a model, s their statistics over a population (one nominal model, or n samples addressed by number, so
-that two designs are compared with the same draws), w weights, L limits and p penalties.
+that two designs are compared with the same draws), w weights, L limits and p penalties. A measure of a `SquaredNorm` is
+a vector of residuals; an objective of such terms and limits is a sum of squares, which least squares can lower.
 """
 
 import abc
@@ -18,8 +19,8 @@ from jaxtyping import Array, Float, Key
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
 
-Measure = Callable[[Any, Key[Array, ""]], Float[Array, ""]]
-"""(model, key) -> a number; the key addresses one sample of a population."""
+Measure = Callable[[Any, Key[Array, ""]], Float[Array, "..."]]
+"""(model, key) -> a number, or the residuals of a `SquaredNorm`; the key addresses one sample of a population."""
 
 
 class AbstractStatistic(eqx.Module):
@@ -28,7 +29,7 @@ class AbstractStatistic(eqx.Module):
     samples: eqx.AbstractVar[int]
 
     @abc.abstractmethod
-    def __call__(self, values: Float[Array, " samples"]) -> Float[Array, ""]:
+    def __call__(self, values: Float[Array, "samples ..."]) -> Float[Array, ""]:
         """The statistic, differentiable."""
 
 
@@ -47,6 +48,18 @@ class Expectation(AbstractStatistic):
 
     def __call__(self, values):
         return jnp.mean(values)
+
+
+class SquaredNorm(AbstractStatistic):
+    """The mean over the population of the sum of squares of a measure's residuals."""
+
+    samples: int = eqx.field(static=True, default=1)
+
+    def __check_init__(self):
+        _require_samples(self.samples)
+
+    def __call__(self, values):
+        return jnp.sum(values**2) / self.samples
 
 
 class Quantile(AbstractStatistic):
@@ -118,15 +131,21 @@ class Judged(NamedTuple):
 class Objective:
     """A sum of terms.
 
+    Args:
+        terms: what counts and what limits.
+        together: samples of a population that are computed at once; more take more memory.
+
     Raises:
         InputError: no terms, a name twice, a limit that is not above 0, or a term that neither counts nor limits.
     """
 
-    def __init__(self, terms: Sequence[Term]):
-        self.terms = tuple(terms)
+    def __init__(self, terms: Sequence[Term], together: int = 16):
+        self.terms, self.together = tuple(terms), together
         names = [term.name for term in self.terms]
         if not names or len(set(names)) < len(names):
             raise InputError("terms", "hold one or more, each name once", names)
+        if not isinstance(together, int) or together < 1:
+            raise InputError("together", "be an integer >= 1", repr(together))
         for term in self.terms:
             if term.limit is not None and not term.limit > 0:
                 raise InputError(f"terms.{term.name}.limit", "be above 0", term.limit)
@@ -137,11 +156,51 @@ class Objective:
         """Judge a model; sample i of a term's population is addressed by (key, term, i)."""
         value, found = jnp.asarray(0.0), {}
         for term in self.terms:
-            own = stream(key, term.name)
-            keys = jax.vmap(lambda i, own=own: address(own, i))(jnp.arange(term.statistic.samples))
-            statistic = term.statistic(jax.lax.map(lambda k, m=term.measure: m(model, k), keys))
+            statistic = term.statistic(self._population(term, model, key))
             found[term.name] = statistic
             value = value + term.weight * statistic
             if term.limit is not None:
-                value = value + term.penalty * jnp.maximum(statistic / term.limit - 1, 0.0) ** 2
+                value = value + term.penalty * _excess(term, statistic) ** 2
         return Judged(value, found)
+
+    def residuals(self, model: Any, key: Key[Array, ""]) -> Float[Array, " residuals"]:
+        """Numbers whose squares add up to the value.
+
+        Raises:
+            InputError: a term with a weight is no `SquaredNorm`.
+        """
+        parts = []
+        for term in self.terms:
+            values = self._population(term, model, key)
+            if term.weight != 0:
+                if not isinstance(term.statistic, SquaredNorm) or term.weight < 0:
+                    must = "have a weight above 0 and be of the statistic SquaredNorm for least squares"
+                    raise InputError(f"terms.{term.name}", must, type(term.statistic).__name__)
+                parts.append(jnp.ravel(values) * (term.weight / term.statistic.samples) ** 0.5)
+            if term.limit is not None:
+                parts.append(term.penalty**0.5 * _excess(term, term.statistic(values))[None])
+        return jnp.concatenate(parts)
+
+    def with_limit(self, name: str, limit: float) -> "Objective":
+        """The same with another limit of one term.
+
+        Raises:
+            InputError: no such term.
+        """
+        if name not in [term.name for term in self.terms]:
+            raise InputError("name", f"be one of {', '.join(term.name for term in self.terms)}", name)
+        terms = [term._replace(limit=limit) if term.name == name else term for term in self.terms]
+        return Objective(terms, self.together)
+
+    def _population(self, term: Term, model: Any, key: Key[Array, ""]) -> Float[Array, "samples ..."]:
+        own, samples = stream(key, term.name), term.statistic.samples
+        if samples == 1:
+            return term.measure(model, address(own, 0))[None]
+        keys = jax.vmap(lambda i: address(own, i))(jnp.arange(samples))
+        return jax.lax.map(lambda k: term.measure(model, k), keys, batch_size=min(self.together, samples))
+
+
+def _excess(term: Term, statistic: Float[Array, ""]) -> Float[Array, ""]:
+    """How far a statistic lies above its limit, as a share of it."""
+    assert term.limit is not None
+    return jnp.maximum(statistic / term.limit - 1, 0.0)

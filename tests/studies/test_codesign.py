@@ -5,13 +5,26 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optimistix as optx
 import pytest
 from scipy.stats import norm
 
 from hfsim import InputError
 from hfsim.devices import Pulse
 from hfsim.draws import normal
-from hfsim.studies import Design, Expectation, Objective, Quantile, Term, Variable, Worst, optimise, search
+from hfsim.studies import (
+    Design,
+    Expectation,
+    Objective,
+    Quantile,
+    SquaredNorm,
+    Term,
+    Variable,
+    Worst,
+    optimise,
+    pareto,
+    search,
+)
 
 PULSE = Pulse(2.0, 100.0)
 DESIGN = Design(PULSE, [Variable("voltage", -3.0, 3.0), Variable("width", 1.0, 1e4)])
@@ -66,18 +79,62 @@ def test_limits_hold_nearly():
 
 def test_a_search_goes_on_where_its_log_ends(tmp_path):
     objective, key, log = Objective([Term("bowl", bowl)]), jax.random.key(3), tmp_path / "log.jsonl"
-    whole = optimise(DESIGN, objective, key, steps=20, restarts=3, log=tmp_path / "whole.jsonl")
+    options = {"steps": 70, "restarts": 3}
+    whole = optimise(DESIGN, objective, key, log=tmp_path / "whole.jsonl", **options)
     lines = (tmp_path / "whole.jsonl").read_text().splitlines()
-    assert len(lines) == 61 and json.loads(lines[0])["labels"] == ["voltage", "width"]
-    log.write_text("\n".join(lines[:34]) + '\n{"start": 1, "st')  # killed in the middle of the second start
-    resumed = optimise(DESIGN, objective, key, steps=20, restarts=3, log=log)
-    assert log.read_text().splitlines() == lines
+    assert len(lines) == 1 + 3 * 70 + 2 and json.loads(lines[0])["labels"] == ["voltage", "width"]
+    # killed in the second block: 150 iterates, a state, then 10 iterates and a piece of one
+    log.write_text("\n".join(lines[:162]) + '\n{"start": 1, "st')
+    resumed = optimise(DESIGN, objective, key, log=log, **options)
+    again = [json.loads(line) for line in log.read_text().splitlines() if "start" in json.loads(line)][-210:]
+    assert again == [json.loads(line) for line in lines if "start" in json.loads(line)][-210:]
     assert resumed.value == whole.value and resumed.z.tolist() == whole.z.tolist()
     with pytest.raises(InputError, match="be of this search"):
-        optimise(DESIGN, objective, key, steps=21, restarts=3, log=log)
+        optimise(DESIGN, objective, key, steps=71, restarts=3, log=log)
     log.write_text("not a journal")
     with pytest.raises(InputError, match="journal"):
         optimise(DESIGN, objective, key, steps=20, log=log)
+
+
+def test_a_start_that_leaves_the_finite_stays_and_the_others_go_on():
+    # the logarithm ends at 0 V, where its slope is steepest
+    term = Term("edge", lambda p, k: jnp.where(p.voltage > -2.0, bowl(p, k), jnp.nan))
+    starts = jnp.stack([DESIGN.start(), DESIGN.free_of(Pulse(-2.5, 100.0))])
+    found = optimise(DESIGN, Objective([term]), jax.random.key(0), starts=starts, steps=150)
+    assert found.value == pytest.approx(0.25, abs=1e-2)
+
+
+def residuals(pulse, key):
+    """Of the bowl, without its floor."""
+    return jnp.stack([pulse.voltage - 1.2, jnp.log(pulse.width / 400.0)])
+
+
+def test_least_squares_needs_few_steps_and_keeps_limits(tmp_path):
+    terms = [
+        Term("bowl", residuals, statistic=SquaredNorm()),
+        Term("width", lambda p, k: p.width, weight=0.0, limit=200.0, penalty=1e4),
+    ]
+    objective, key = Objective(terms), jax.random.key(0)
+    solver = optx.LevenbergMarquardt(rtol=1e-6, atol=1e-6)
+    found = optimise(DESIGN, objective, key, optimiser=solver, steps=40, log=tmp_path / "log.jsonl")
+    assert found.terms["width"] == pytest.approx(200.0, rel=0.01)
+    assert float(DESIGN.values(jnp.asarray(found.z))["voltage"]) == pytest.approx(1.2, abs=1e-3)
+    judged = objective(PULSE, key)
+    np.testing.assert_allclose(jnp.sum(objective.residuals(PULSE, key) ** 2), judged.value, rtol=1e-5)
+    again = optimise(DESIGN, objective, key, optimiser=solver, steps=40, log=tmp_path / "log.jsonl")
+    assert again.value == found.value and len(again.best_by_cost) == len(found.best_by_cost)
+    with pytest.raises(InputError, match="SquaredNorm"):
+        optimise(DESIGN, Objective([Term("bowl", bowl)]), key, optimiser=solver, steps=5)
+
+
+def test_a_front_trades_one_term_for_the_other():
+    terms = [Term("bowl", bowl), Term("width", lambda p, k: p.width, weight=0.0, limit=300.0, penalty=100.0)]
+    front = pareto(DESIGN, Objective(terms), jax.random.key(0), name="width", limits=[300.0, 200.0, 100.0], steps=400)
+    for found, limit in zip(front, (300.0, 200.0, 100.0), strict=True):
+        assert found.terms["width"] == pytest.approx(limit, rel=0.05)
+        assert found.terms["bowl"] == pytest.approx(0.25 + np.log(found.terms["width"] / 400) ** 2, abs=0.02)
+    with pytest.raises(InputError, match="be one of bowl, width"):
+        pareto(DESIGN, Objective(terms), jax.random.key(0), name="energy", limits=[1.0])
 
 
 def test_searches_without_gradients():
