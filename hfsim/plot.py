@@ -60,20 +60,22 @@ def crossbar_maps(xbar: Crossbar, x: Float[Array, " inputs"] | None = None, tile
     return figure
 
 
-def tornado(found: Sensitivity, title: str = ""):
+def tornado(found: Sensitivity, title: str = "", axes=None):
     """Effects of each parameter's tolerance on a measure, the largest on top, with 95 % confidence.
 
     Args:
         found: by `hfsim.studies.sensitivities`.
         title: above the bars.
+        axes: matplotlib axes to draw in; None makes a figure.
 
     Returns:
         Matplotlib axes.
     """
-    import matplotlib.pyplot as plt
-
     order = found.order()[::-1]
-    _, axes = plt.subplots(figsize=(6.4, 0.8 + 0.34 * len(order)), layout="constrained")
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        _, axes = plt.subplots(figsize=(6.4, 0.8 + 0.34 * len(order)), layout="constrained")
     places, effects, half = np.arange(len(order)), found.effects[order], found.half_widths[order]
     axes.barh(places, effects, color="#4477aa", xerr=half if np.any(half) else None)
     units = ["" if unit == "1" else f" {unit}" for unit in found.units]

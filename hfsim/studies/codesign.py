@@ -67,8 +67,9 @@ def optimise(
         design: what is free; the first start is its model, others are drawn inside the bounds.
         objective: judged with one key throughout, so that designs are compared with the same draws.
         key: of draws and starts.
-        optimiser: an optax transformation, or an optimistix least-squares solver for an objective of squares and
-            limits; None takes Adam at 0.05 with a cosine decay over the steps.
+        optimiser: an optax transformation (with a line search too, such as `optax.lbfgs`), or an optimistix
+            least-squares solver for an objective of squares and limits; None takes Adam at 0.05 with a cosine decay
+            over the steps.
         steps: of each start; a solver may end before.
         restarts: starts.
         starts: free numbers to start from in place of those.
@@ -99,6 +100,7 @@ def optimise(
 
 def _descend(design, objective, draws, optimiser, steps, starts, journal, progress) -> None:
     """Steps of an optax transformation from all starts at once."""
+    optimiser = optax.with_extra_args_support(optimiser)
 
     def judged(z):
         found = objective(design.model_of(z), draws)
@@ -107,11 +109,14 @@ def _descend(design, objective, draws, optimiser, steps, starts, journal, progre
     def step(carry, _):
         z, state = carry
         (value, terms), gradient = jax.value_and_grad(judged, has_aux=True)(z)
-        change, moved = optimiser.update(gradient, state, z)
-        new = (optax.apply_updates(z, change), moved)
-        sound = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
+        change, moved = optimiser.update(
+            gradient, state, z, value=value, grad=gradient, value_fn=lambda z: judged(z)[0]
+        )
+        new: Any = (optax.apply_updates(z, change), moved)
+        sound = jnp.isfinite(value) & jnp.all(jnp.isfinite(new[0]))
         carry = jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, (z, state))
-        return carry, (z, value, jnp.linalg.norm(gradient), terms)
+        tried: Any = optax.tree_utils.tree_get(moved, "num_linesearch_steps", 0)  # none without a line search
+        return carry, (z, value, jnp.linalg.norm(gradient), jnp.asarray(1 + tried), terms)
 
     @jax.jit
     def block(carry, length):
@@ -124,13 +129,14 @@ def _descend(design, objective, draws, optimiser, steps, starts, journal, progre
         carry, done = jax.tree.unflatten(tree, kept), journal.state["done"]
     while done < steps:
         size = min(_BLOCK, steps - done)
-        carry, (z, value, slope, terms) = jax.tree.map(np.asarray, block(carry, np.empty(size)))
+        carry, (z, value, slope, gradients, terms) = jax.tree.map(np.asarray, block(carry, np.empty(size)))
         lines = [
             {
                 "start": start,
                 "step": done + number,
                 "value": finite(value[start, number]),
                 "slope": finite(slope[start, number]),
+                "gradients": int(gradients[start, number]),
                 "terms": {name: finite(x[start, number]) for name, x in terms.items()},
                 "z": z[start, number].tolist(),
             }
@@ -161,8 +167,9 @@ def _solve(design, objective, draws, solver, steps, starts, journal, progress) -
         state = solver.init(residuals, z, None, options, *shapes, frozenset())
         for number in range(steps):
             found = jax.tree.map(np.asarray, judge(z))
-            line = {"start": start, "step": number, "value": finite(found.value), "z": np.asarray(z).tolist()}
-            lines.append({**line, "terms": {name: finite(x) for name, x in found.terms.items()}})
+            terms = {name: finite(x) for name, x in found.terms.items()}
+            line = {"start": start, "step": number, "value": finite(found.value), "gradients": 1, "terms": terms}
+            lines.append({**line, "z": np.asarray(z).tolist()})
             if bool(ended(y=z, state=state)[0]):
                 break
             z, state, _ = step(y=z, state=state)
@@ -177,7 +184,7 @@ def _best(journal: Journal) -> Found:
     if not np.any(np.isfinite(values)):
         raise InputError("objective", "be finite at some start", "none")
     line = journal.lines[int(np.argmin(values))]
-    cost = GRADIENT_COST * np.arange(1, len(values) + 1)
+    cost = GRADIENT_COST * np.cumsum([line["gradients"] for line in journal.lines])
     best = np.stack([cost, np.minimum.accumulate(values)], axis=1)
     return Found(np.asarray(line["z"]), line["value"], line["terms"], best)
 
@@ -189,12 +196,13 @@ def pareto(
     *,
     name: str,
     limits: list[float],
+    begin: Float[Array, " free"] | None = None,
     progress: Callable[[str], None] | None = None,
     **options: Any,
 ) -> list[Found]:
     """Best designs for each limit of one term: the front of the objective against it.
 
-    Each limit starts from the best design of the one before it, and from the design's own model.
+    Each limit starts from the best design of the one before it, and from where the first began.
 
     Args:
         design: what is free.
@@ -202,15 +210,17 @@ def pareto(
         key: of draws and starts, the same for each limit.
         name: of the term.
         limits: in the order of the search.
+        begin: free numbers to begin with; None takes those of the design's model.
         progress: called with a line for each limit.
         options: of `optimise`, except starts and log.
 
     Raises:
         InputError: no such term, or as `optimise`.
     """
-    front, best = [], design.start()
+    first = design.start() if begin is None else begin
+    front, best = [], first
     for limit in limits:
-        starts = jnp.stack([design.start(), best])
+        starts = jnp.stack([first, best])
         found = optimise(design, objective.with_limit(name, limit), key, starts=starts, **options)
         best = jnp.asarray(found.z, best.dtype)
         front.append(found)

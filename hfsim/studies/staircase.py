@@ -1,10 +1,11 @@
 """Levels of a transfer as a design sees them: misreads between neighbours, error of the weights, energy, damage.
 
-    misread_i = Phi[-(G_{i+1} - G_i)/(2 sigma)],      worst = smoothed maximum over i, p-norm of order 16
-    rmse      = sqrt{mean_i [7 (G_i - G_0)/(G_7 - G_0) - i]^2 + [7 sigma/(G_7 - G_0)]^2}      in level units
+    misread_i = Phi[-(G_{i+1} - G_i)/(sigma_i + sigma_{i+1})],      worst = smoothed maximum over i, p-norm of order 16
+    rmse      = sqrt{mean_i [7 (G_i - G_0)/(G_7 - G_0) - i]^2 + [7 sigma_i/(G_7 - G_0)]^2}      in level units
 
-at thresholds in the middle between neighbouring levels. Of eight equal steps in the published window the worst misread
-is 20.0 % at the published spread, of the published levels 32 %. Martemucci et al., Nature Electronics 8, 921 (2025).
+at thresholds as many sigmas from one level as from its neighbour. Of eight equal steps in the published window the
+worst misread is 20.0 % at the published spread, of the published levels 32 %. Martemucci et al., Nature Electronics 8,
+921 (2025).
 """
 
 import jax
@@ -13,14 +14,21 @@ from jaxtyping import Array, Float
 
 from hfsim.circuits.transfer_line import TransferLine
 from hfsim.devices.breakdown import DielectricBreakdown
+from hfsim.hybrid.transfers import CircuitTransfer
 
 _ORDER = 16.0
 """Of the norm that stands for the maximum: above it by at most 13 % of seven equal ones."""
 
 
+def gaps(levels: Float[Array, " 8"], sigma) -> Float[Array, " 7"]:
+    """Distances between neighbouring levels, in mean sigmas of both; `levels` and `sigma` (one, or of each) in uS."""
+    sigma = jnp.broadcast_to(sigma, levels.shape)
+    return 2 * jnp.diff(levels) / (sigma[1:] + sigma[:-1])
+
+
 def misreads(levels: Float[Array, " 8"], sigma) -> Float[Array, " 7"]:
-    """Probability that a level is read as its neighbour; `levels` and `sigma` in uS."""
-    return jax.scipy.stats.norm.cdf(-jnp.diff(levels) / (2 * sigma))
+    """Probability that a level is read as its neighbour; `levels` and `sigma` (one, or of each) in uS."""
+    return jax.scipy.stats.norm.cdf(-gaps(levels, sigma) / 2)
 
 
 def worst_misread(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
@@ -30,14 +38,24 @@ def worst_misread(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
 
 def smallest_gap(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
     """Smallest distance between neighbouring levels, in sigmas."""
-    return jnp.min(jnp.diff(levels)) / sigma
+    return jnp.min(gaps(levels, sigma))
 
 
 def weight_error(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
     """Root mean square error of a weight in level units: levels off their places, and the spread."""
-    span = jnp.maximum(levels[-1] - levels[0], sigma)  # a window below the spread holds no weight
+    span = jnp.maximum(levels[-1] - levels[0], jnp.mean(sigma))  # a window below the spread holds no weight
     off = 7 * (levels - levels[0]) / span - jnp.arange(8)
-    return jnp.sqrt(jnp.mean(off**2) + (7 * sigma / span) ** 2)
+    return jnp.sqrt(jnp.mean(off**2 + (7 * sigma / span) ** 2))
+
+
+def spread(line: TransferLine, own: Float[Array, ""], exponent, reference) -> Float[Array, " 8"]:
+    """Standard deviation [uS] of each level: the memristor's own, own (G/reference)^exponent, and what mismatch makes.
+
+    An exponent of 0 is the published spread, the same at all levels; `own` and `reference` in uS.
+    """
+    transfer = CircuitTransfer.from_line(line)
+    level = jnp.maximum(transfer.levels(), 0.01 * reference)
+    return jnp.sqrt((own * (level / reference) ** exponent) ** 2 + transfer.mismatch**2)
 
 
 def window_error(levels: Float[Array, " 8"], low, high) -> Float[Array, ""]:

@@ -5,6 +5,7 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import optimistix as optx
 import pytest
 from scipy.stats import norm
@@ -96,8 +97,15 @@ def test_a_search_goes_on_where_its_log_ends(tmp_path):
         optimise(DESIGN, objective, key, steps=20, log=log)
 
 
+def test_a_line_search_needs_few_steps_and_its_gradients_are_counted():
+    objective = Objective([Term("bowl", bowl)])
+    found = optimise(DESIGN, objective, jax.random.key(0), optimiser=optax.lbfgs(), steps=12)
+    assert found.value == pytest.approx(0.25, abs=1e-5)
+    cost = found.best_by_cost[:, 0]
+    assert cost[-1] > 5.0 * len(cost) and np.all(np.diff(cost) >= 5.0)
+
+
 def test_a_start_that_leaves_the_finite_stays_and_the_others_go_on():
-    # the logarithm ends at 0 V, where its slope is steepest
     term = Term("edge", lambda p, k: jnp.where(p.voltage > -2.0, bowl(p, k), jnp.nan))
     starts = jnp.stack([DESIGN.start(), DESIGN.free_of(Pulse(-2.5, 100.0))])
     found = optimise(DESIGN, Objective([term]), jax.random.key(0), starts=starts, steps=150)
