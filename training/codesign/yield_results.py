@@ -1,0 +1,1 @@
+def present(config, found): return None
