@@ -21,8 +21,8 @@ Devices of one chip have a part in common (`ChipPart`): of n minimum cells in pa
 one call of `draw` being one chip: z_chip is one number, drawn at (key, "chip of " + name). Correlations act on z, so
 they are those of both parts.
 
-Values are reparameterised: m, s, k, c, the correlations and the gradients over the wafer have exact derivatives. A value
-beyond its parameter's declared bounds is set to the bound, where its derivative is zero; `Population.draw` counts
+Values are reparameterised: m, s, k, c, the correlations and the gradients over the wafer have exact derivatives. A
+value beyond its parameter's declared bounds is set to the bound, where its derivative is zero; `Population.draw` counts
 how many were.
 """
 

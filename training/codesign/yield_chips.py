@@ -7,8 +7,8 @@ and one transistor. Of a chip,
     V_TL = V(q, e),   I_cc = I(V_TL - (V_T0 - nominal), V_C),   G = I_cc/V_C
 
 q is what the line sees of the charges exactly, e what it sees of the coercive fields to first order, as all cells of a
-line feel one field. V and I are solved once, on Chebyshev nodes; `solve_cells` solves every line with its own cells, and
-shows what that leaves out.
+line feel one field. V and I are solved once, on Chebyshev nodes; `solve_cells` solves every line with its own cells,
+and shows what that leaves out.
 """
 
 from typing import Any, NamedTuple
@@ -45,9 +45,7 @@ class Spreads(PhysicalModel):
     P_r: Float[Array, ""] = parameter(
         unit="1", bounds=(2e-3, 0.3), doc="relative, of 2 P_r of a minimum cell", logarithmic=True
     )
-    E_c: Float[Array, ""] = parameter(
-        unit="1", bounds=(2e-3, 0.3), doc="of ln E_c of a minimum cell", logarithmic=True
-    )
+    E_c: Float[Array, ""] = parameter(unit="1", bounds=(2e-3, 0.3), doc="of ln E_c of a minimum cell", logarithmic=True)
     V_C: Float[Array, ""] = parameter(unit="1", bounds=(5e-4, 0.15), doc="of ln V_C of a memristor", logarithmic=True)
     correlation: Float[Array, ""] = parameter(
         unit="1", bounds=(-0.95, 0.95), doc="between the normals of P_r and E_c of one cell", default=0.0
@@ -240,9 +238,7 @@ class Chips(eqx.Module):
             begin += words.size
             weights = jnp.where(negative(words), -1.0, 1.0) * (G - self.line.memristor.G_reset) / self.span
             x = x @ weights
-            x = (x - jnp.mean(x, axis=-1, keepdims=True)) * jax.lax.rsqrt(
-                jnp.var(x, axis=-1, keepdims=True) + EPSILON
-            )
+            x = (x - jnp.mean(x, axis=-1, keepdims=True)) * jax.lax.rsqrt(jnp.var(x, axis=-1, keepdims=True) + EPSILON)
             if number < len(self.words.layers) - 1:
                 x = jax.nn.relu(x)
         return x
@@ -252,7 +248,7 @@ class Chips(eqx.Module):
         return jnp.sum(jnp.argmax(self.logits(conductances), axis=-1) == self.labels)
 
     def smooth_accuracy(self, spreads: Spreads | None, key: Key[Array, ""]) -> Float[Array, ""]:
-        """Share told right, with sigmoid[(logit of the label - largest other)/SMOOTH] for each image; differentiable."""
+        """Share told right, with sigmoid[(logit of the label - largest other)/SMOOTH] for each image."""
         logits = self.logits(self.conductances(spreads, key))
         named = jax.nn.one_hot(self.labels, logits.shape[-1], dtype=bool)
         right = jnp.sum(jnp.where(named, logits, 0.0), axis=-1)
