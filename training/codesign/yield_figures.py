@@ -46,10 +46,10 @@ def _search(value, done) -> Figure:
         low = min(end[-1] for end in ends)
         left.set(xlabel="evaluations", ylabel="least value so far", title=name, ylim=(low - 0.3, low + 5))
         left.legend()
-        shown = {"published": "black", **COLOURS, "margin": "#d9914b"}
+        shown = {"published": "black", **COLOURS, "images": "#d9914b"}
         places = np.arange(3)
         for number, (which, colour) in enumerate(shown.items()):
-            label = "gradient, times the factor" if which == "margin" else which
+            label = "gradient, times the factor" if which == "images" else which
             spreads = 100 * np.asarray(value[f"{name}_{which}_spreads"])
             right.bar(places + 0.16 * (number - 2), spreads, 0.15, color=colour, label=label)
         right.set_xticks(places, [SYMBOLS[x] for x in ("P_r", "E_c", "V_C")])
@@ -61,14 +61,14 @@ def _search(value, done) -> Figure:
 def _chips(value, done) -> Figure:
     figure = Figure(figsize=(4.6 * len(done), 3.6), layout="constrained")
     panels = figure.subplots(1, len(done), squeeze=False, sharey=True)[0]
-    shown = {"nominal": GREY, "published": "black", "gradient": CHIP, "margin": FLOAT}
+    shown = {"nominal": GREY, "published": "black", "gradient": CHIP, "images": FLOAT}
     for axes, name in zip(panels, done, strict=True):
-        images = value[f"{name}_test_images"]
+        images = value[f"{name}_test_number"]
         for which, colour in shown.items():
             counts = np.asarray(value[f"{name}_test_{which}_histogram"], float)
             lost = 100 * (np.arange(len(counts)) - SHIFT) / images
             kept = counts > 0
-            label = "gradient, times the factor" if which == "margin" else which
+            label = "gradient, times the factor" if which == "images" else which
             axes.plot(lost[kept], 100 * counts[kept] / counts.sum(), "o-", ms=3, color=colour, label=label)
         axes.axvline(1.0, color="black", ls="--", lw=1)
         axes.set(xlabel="accuracy lost [points]", yscale="log", title=name)
