@@ -99,7 +99,7 @@ def test_published_spreads_make_up_the_published_levels(chips, x64):
 
 def test_the_quantile_has_the_slopes_of_differences(chips, x64):
     # the table of (quantile, parameter): every spread and the correlation
-    statistic, keys = Quantile(0.95, 24, 0.03), jax.random.split(jax.random.key(4), 24)
+    statistic, keys = Quantile(q=0.95, samples=24, width=0.03), jax.random.split(jax.random.key(4), 24)
     start, step = jnp.array([0.1, 0.1, 0.03, 0.2]), 1e-6
 
     def lost(values):
@@ -140,7 +140,6 @@ def test_a_scaled_specification_stays_inside_its_bounds():
     np.testing.assert_allclose([spreads.P_r, spreads.E_c, spreads.V_C], [0.15, 0.3, 0.03], rtol=1e-6)
 
 
-@pytest.mark.optimised
 def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
     for module in (yield_study, yield_results):
         monkeypatch.setattr(module, "MECHANISMS", ("saturation",))

@@ -22,7 +22,15 @@ from numpy.polynomial import chebyshev
 
 from hfsim.circuits.transfer_line import MSB_CELLS, TransferLine, code_bits
 from hfsim.devices.pulse import Pulse
-from hfsim.devices.variability import ChipPart, Correlation, LogNormal, Normal, Population, RelativeNormal
+from hfsim.devices.variability import (
+    AbstractDistribution,
+    ChipPart,
+    Correlation,
+    LogNormal,
+    Normal,
+    Population,
+    RelativeNormal,
+)
 from hfsim.draws import stream
 from hfsim.hybrid.words import CODES, code, negative
 from hfsim.parameters import PhysicalModel, parameter
@@ -80,11 +88,13 @@ def draw(
         cells: minimum cells in parallel in each FeCAP.
         share: of the variances of `spreads`, what is the chip's.
     """
-    chosen, correlations, chip = {"V_T": Normal(threshold)}, (), {}
+    chosen: dict[str, AbstractDistribution] = {"V_T": Normal(threshold)}
+    correlations, chip = (), {}
     if spreads is not None:
         chosen |= {"P_r": RelativeNormal(spreads.P_r), "E_c": LogNormal(spreads.E_c), "V_C": LogNormal(spreads.V_C)}
         correlations = (Correlation.pair("P_r", "E_c", spreads.correlation),)
-        chip = {name: ChipPart(share, cells if name != "V_C" else 1.0) for name in ("P_r", "E_c", "V_C")}
+        share, cells = jnp.asarray(share), jnp.asarray(cells)
+        chip = {"P_r": ChipPart(share, cells), "E_c": ChipPart(share, cells), "V_C": ChipPart(share)}
     return Population(Devices(), chosen, correlations, chip=chip).sample(shape, key)
 
 
@@ -121,11 +131,12 @@ class Surface(eqx.Module):
 
         @value.defjvp
         def slope(primals, tangents):
-            found = self._sums(*primals, 3)
+            found = self._sums(primals[0], primals[1], 3)
             return found[0], found[1] * tangents[0] + found[2] * tangents[1]
 
         (left, bottom), (right, top) = self.low, self.high
-        return value(*jnp.broadcast_arrays(jnp.clip(x, left, right), jnp.clip(y, bottom, top)))
+        x, y = jnp.broadcast_arrays(jnp.clip(x, left, right), jnp.clip(y, bottom, top))
+        return value(x, y)
 
     def _sums(self, x, y, number: int) -> list[Float[Array, "*shape"]]:
         """The first `number` of the three series."""
@@ -167,7 +178,7 @@ class Levels(eqx.Module):
         """Solve the circuit of `line` on the nodes."""
 
         def voltage(q, log_e):
-            kinetics = line.capacitor.kinetics
+            kinetics: Any = line.capacitor.kinetics
             spread = eqx.tree_at(lambda x: x.capacitor.kinetics.b, line, (kinetics.b * jnp.exp(log_e))[..., None])
             return spread.line_voltage(q * line.capacitor.switching_charge)
 
@@ -175,9 +186,9 @@ class Levels(eqx.Module):
             spread = with_filament(line, V_C)
             return spread.memristor.mean_conductance(spread.compliance_current(V_TL))
 
-        reach = (0.0, -FIELD_REACH), (CHARGE_REACH, FIELD_REACH)
-        ranges = zip(VOLTAGE_RANGE, FILAMENT_RANGE, strict=True)
-        return cls(Surface.solve(voltage, *reach, NODES[0]), Surface.solve(conductance, *map(tuple, ranges), NODES[1]))
+        reached = Surface.solve(voltage, (0.0, -FIELD_REACH), (CHARGE_REACH, FIELD_REACH), NODES[0])
+        low, high = zip(VOLTAGE_RANGE, FILAMENT_RANGE, strict=True)
+        return cls(reached, Surface.solve(conductance, low, high, NODES[1]))
 
     def __call__(self, q, log_e, V_C, V_T) -> Float[Array, "*shape"]:
         """G [uS] of stored charge q [minimum cells], ln e, V_C over nominal, and threshold V_T [V] above nominal."""
@@ -275,6 +286,7 @@ def solve_cells(chips: Chips, spreads: Spreads, key: Key[Array, ""], tile: int =
     `tile` lines are solved at once.
     """
     line, codes = chips.line, chips.words.codes
+    kinetics: Any = line.capacitor.kinetics
     number, threshold = codes.size, chips.line.transistor.threshold_spread
     cells = draw(spreads, threshold, (number, _CELLS), key, share=chips.share)
     # of this draw V_C and V_T are used, of the other P_r and E_c, so that each part of the chip is drawn once
@@ -286,7 +298,7 @@ def solve_cells(chips: Chips, spreads: Spreads, key: Key[Array, ""], tile: int =
         capacitor = eqx.tree_at(
             lambda c: (c.P_r, c.kinetics.b),
             line.capacitor,
-            (line.capacitor.P_r * P_r, line.capacitor.kinetics.b * E_c),
+            (line.capacitor.P_r * P_r, kinetics.b * E_c),
         )
         start = capacitor.init(ones.shape, up=1 - ones)
         return line.line.share(capacitor, start, Pulse(line.drive.V_SL, line.drive.width))[1]

@@ -44,7 +44,7 @@ the end."""
 YIELD = 0.99
 POINTS = 1.0
 """Accuracy that a chip may lose [points]."""
-REFERENCE = {"P_r": 0.05, "E_c": 0.05}
+REFERENCE: dict[str, Any] = {"P_r": 0.05, "E_c": 0.05}
 """Spreads of FeCAPs beside which V_C makes up the published 8.7 uS: the card's of P_r (chosen in the 3-10 % of the
 literature), and the middle of the 3-8 % of E_c."""
 NAMES = ("P_r", "E_c", "V_C")
@@ -128,8 +128,8 @@ class Bench:
         self.number = config.chips or CHIPS
         self.population = min(POPULATION, self.number)
         self.root = stream(jax.random.key(config.seed), mechanism)
-        reference = Spreads(**REFERENCE, V_C=0.01)
-        own = float(published_filament(line, self.validation.levels, reference))
+        reference = Spreads(**REFERENCE, V_C=jnp.asarray(0.01))
+        own: Any = published_filament(line, self.validation.levels, reference)
         self.published = Spreads(**REFERENCE, V_C=own)
 
     def key(self, name: str):
@@ -142,7 +142,7 @@ class Bench:
 
     def objective(self, nominal: float) -> Objective:
         """Wide spreads, few points lost."""
-        quantile = Quantile(YIELD, self.population, WIDTH)
+        quantile = Quantile(q=YIELD, samples=self.population, width=WIDTH)
         lost = Term("lost", self.lost(nominal), weight=0.0, limit=POINTS, statistic=quantile)
         return Objective([Term("tightness", _tightness, statistic=Expectation()), lost], together=1)
 
@@ -246,7 +246,8 @@ def _margin(config: CoDesign, bench: Bench, before: dict[str, Found]) -> Found:
 def scaled(spreads: dict[str, float], factor: float) -> Spreads:
     """A specification times a factor, inside the bounds."""
     bounds = specifications(Spreads)
-    return Spreads(**{n: float(np.clip(factor * x, bounds[n].lower, bounds[n].upper)) for n, x in spreads.items()})
+    inside = {name: jnp.clip(factor * x, bounds[name].lower, bounds[name].upper) for name, x in spreads.items()}
+    return Spreads(**inside)
 
 
 def _check(config: CoDesign, bench: Bench, before: dict[str, Found]) -> Found:
@@ -320,7 +321,7 @@ def _circuit(bench: Bench, spreads: Spreads) -> Found:
 def _slopes(config: CoDesign, bench: Bench, before: dict[str, Found]) -> Found:
     """Slopes of the quantile at the found specification, by gradient and by differences of the same chips."""
     nominal, lost = before["search"]["nominal"], bench.lost(before["search"]["nominal"])
-    quantile = Quantile(YIELD, bench.population, WIDTH)
+    quantile = Quantile(q=YIELD, samples=bench.population, width=WIDTH)
 
     def measure(spreads: Spreads, key):
         return quantile(jax.lax.map(lambda one: lost(spreads, one), _keys(key, bench.population)))
