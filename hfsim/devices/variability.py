@@ -14,8 +14,15 @@ where m is the model's own value. Correlation acts on z (a Gaussian copula: A. S
 the matrix holds the correlations of z, equal to those of the values where these are normal and close to them
 elsewhere. Over a wafer m follows m [1 + g_x X + g_y Y + g_r (X^2 + Y^2)], die coordinates in wafer radii.
 
-Values are reparameterised: m, s, k, the correlations and the gradients over the wafer have exact derivatives. A value
-beyond its parameter's declared bounds is set to the bound, where its derivative is zero; `Population.draw` counts
+Devices of one chip have a part in common (`ChipPart`): of n minimum cells in parallel, whose own parts average,
+
+    z = sqrt(c) z_chip + sqrt((1 - c)/n) z_device,      c the chip's share of the variance of one cell
+
+one call of `draw` being one chip: z_chip is one number, drawn at (key, "chip of " + name). Correlations act on z, so
+they are those of both parts.
+
+Values are reparameterised: m, s, k, c, the correlations and the gradients over the wafer have exact derivatives. A
+value beyond its parameter's declared bounds is set to the bound, where its derivative is zero; `Population.draw` counts
 how many were.
 """
 
@@ -144,6 +151,21 @@ class Correlation(PhysicalModel):
         if np.linalg.eigvalsh(matrix)[0] <= 1e-6:
             raise InputError("matrix", "be positive definite", matrix.tolist(), "weaken its correlations")
 
+    @classmethod
+    def pair(cls, one: str, other: str, rho: Float[Array, ""] | float) -> "Correlation":
+        """Of two parameters: `rho` may be traced, so that a gradient by it keeps the matrix symmetric.
+
+        Args:
+            one, other: dotted names.
+            rho: correlation of their normals, inside (-1, 1).
+
+        Raises:
+            InputError: as for a matrix.
+        """
+        rho = jnp.asarray(rho, jnp.result_type(float))
+        unity = jnp.ones_like(rho)
+        return cls(jnp.stack([jnp.stack([unity, rho]), jnp.stack([rho, unity])]), (one, other))
+
     def mixed(self, independent: list[Float[Array, "..."]]) -> Float[Array, "n ..."]:
         """L n, for the independent normals n in order of `names`."""
         return jnp.einsum("ij,j...->i...", jnp.linalg.cholesky(self.matrix), jnp.stack(independent))
@@ -159,6 +181,26 @@ class WaferGradient(PhysicalModel):
     def factor(self, X, Y):
         """m over its value at the centre of the wafer."""
         return 1 + self.x * X + self.y * Y + self.radial * (X**2 + Y**2)
+
+
+class ChipPart(PhysicalModel):
+    """What the devices of one chip have in common, and how far the rest averages out in each."""
+
+    share: Float[Array, ""] = parameter(
+        unit="1", bounds=(0.0, 1.0), doc="of the variance of one minimum cell, the part that is the chip's"
+    )
+    cells: Float[Array, "..."] = parameter(
+        unit="1", bounds=(1.0, 1e6), doc="minimum cells in parallel in each device", default=1.0
+    )
+
+    def mixed(self, of_chip: Float[Array, ""], of_device: Float[Array, "..."]) -> Float[Array, "..."]:
+        """sqrt(c) z_chip + sqrt((1 - c)/n) z_device; at c = 0 and 1 the derivative by c is that of the other part."""
+        return _root(self.share) * of_chip + _root(1 - self.share) * of_device / jnp.sqrt(self.cells)
+
+
+def _root(x):
+    """sqrt(x) of x >= 0, of slope 0 at 0 instead of an infinite one."""
+    return jnp.where(x > 0, jnp.sqrt(jnp.where(x > 0, x, 1.0)), 0.0)
 
 
 class Draw(NamedTuple):
@@ -179,12 +221,15 @@ class Population(eqx.Module):
         spreads: distribution by the dotted name of the parameter, as `hfsim.parameters.parameters` gives it.
         correlations: groups of names that are also in `spreads`, each name in one group at most.
         gradients: trend over the wafer by dotted name; needs no entry in `spreads`.
+        chip: by dotted name, what the devices of a chip have in common; each name also in `spreads`. Without it all
+            of the spread is between devices.
     """
 
     model: Any
     spreads: dict[str, AbstractDistribution]
     correlations: tuple[Correlation, ...] = ()
     gradients: dict[str, WaferGradient] = eqx.field(default_factory=dict)
+    chip: dict[str, ChipPart] = eqx.field(default_factory=dict)
 
     def __check_init__(self):
         known = [name for name, _, _ in parameters(self.model)]
@@ -192,6 +237,9 @@ class Population(eqx.Module):
             for name in names:
                 if name not in known:
                     raise InputError(f"{argument}", f"name parameters of the model ({', '.join(known)})", repr(name))
+        for name in self.chip:
+            if name not in self.spreads:
+                raise InputError("chip", f"name spread parameters ({', '.join(self.spreads)})", repr(name))
         grouped = [name for group in self.correlations for name in group.names]
         for name in grouped:
             if name not in self.spreads:
@@ -272,6 +320,8 @@ class Population(eqx.Module):
 
     def _normals(self, shape, key, dtypes) -> dict[str, Float[Array, "..."]]:
         z = {name: normal(stream(key, f"spread of {name}"), shape, dtypes[name]) for name in self.spreads}
+        for name, part in self.chip.items():
+            z[name] = part.mixed(normal(stream(key, f"chip of {name}"), (), dtypes[name]), z[name])
         for group in self.correlations:
             mixed = group.mixed([z[name] for name in group.names])
             z |= {name: mixed[i] for i, name in enumerate(group.names)}

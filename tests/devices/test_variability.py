@@ -15,6 +15,7 @@ from hfsim.devices import FerroelectricCapacitor, GB2Kinetics, Pulse, Transistor
 from hfsim.devices.interface import AbstractMemristor
 from hfsim.devices.variability import (
     DISTRIBUTIONS,
+    ChipPart,
     Correlation,
     Faults,
     LogNormal,
@@ -263,6 +264,77 @@ def test_a_mean_over_a_population_has_the_gradient_of_the_expectation(transistor
     assert float(jax.jit(jax.grad(mean))(0.3)) == pytest.approx(expected, abs=4 * 125 * 1.25 / np.sqrt(DEVICES))
 
 
+# --------------------------------------------------------------------------------------------------- chips
+
+
+def chips_of(share, cells=1.0, s=0.1, number=400, devices=100):
+    spread = Population(Transistor(**VALUES), {"KP": LogNormal(s)}, chip={"KP": ChipPart(share, cells)})
+    keys = jax.random.split(jax.random.key(2), number)
+    return np.log(jax.jit(jax.vmap(lambda key: spread.sample((devices,), key).KP))(keys) / 125.0)
+
+
+@pytest.mark.parametrize(("share", "cells"), [(0.0, 1.0), (0.25, 1.0), (0.25, 4.0), (1.0, 1.0)])
+def test_devices_of_a_chip_share_a_part_of_the_variance(share, cells):
+    # between chips s^2 c, within a chip s^2 (1 - c)/n; a variance of N draws is known to sqrt(2/N)
+    ln = chips_of(share, cells)
+    within = np.mean(np.var(ln, axis=1, ddof=1))
+    assert within == pytest.approx(0.01 * (1 - share) / cells, rel=4 * np.sqrt(2 / ln.size), abs=1e-12)
+    between = np.var(ln.mean(axis=1), ddof=1) - within / ln.shape[1]
+    own = 0.01 * (1 - share) / cells / ln.shape[1]
+    assert between == pytest.approx(0.01 * share, abs=4 * np.sqrt(2 / len(ln)) * (0.01 * share + own))
+
+
+def test_a_chip_s_part_changes_no_draw_of_the_devices(transistor):
+    alone = sampled(transistor, {"KP": LogNormal(0.1)}, chip={"KP": ChipPart(0.0)})
+    np.testing.assert_array_equal(alone.KP, sampled(transistor, {"KP": LogNormal(0.1)}).KP)
+
+
+def test_a_correlation_holds_between_chips_and_within_them(transistor):
+    # 1,000 chips of 200 devices: correlation of the chips' means, and of what is left in each
+    chip = {"KP": ChipPart(0.5), "E_sat": ChipPart(0.5)}
+    spread = Population(
+        transistor,
+        {"KP": LogNormal(0.01), "E_sat": LogNormal(0.01)},
+        (Correlation.pair("KP", "E_sat", 0.6),),
+        chip=chip,
+    )
+    keys = jax.random.split(jax.random.key(3), 1000)
+    drawn = jax.jit(jax.vmap(lambda key: spread.sample((200,), key)))(keys)
+    ln = np.log(np.stack([drawn.KP / 125.0, drawn.E_sat / 1e3]))
+    means = ln.mean(axis=-1)
+    assert np.corrcoef(means)[0, 1] == pytest.approx(0.6, abs=4 * 0.64 / np.sqrt(1000))
+    left = (ln - means[..., None]).reshape(2, -1)
+    assert np.corrcoef(left)[0, 1] == pytest.approx(0.6, abs=4 * 0.64 / np.sqrt(left.shape[1]))
+
+
+def test_means_spreads_shares_and_a_correlation_of_chips_have_the_right_gradients(x64, key):
+    def number(mean, s, share, rho):
+        model = Transistor(**{**VALUES, "KP": mean[0], "E_sat": mean[1]})
+        chip = {"KP": ChipPart(share[0], jnp.array([1.0, 2.0, 4.0])), "E_sat": ChipPart(share[1])}
+        spreads = {"KP": LogNormal(s[0]), "E_sat": RelativeNormal(s[1])}
+        population = Population(model, spreads, (Correlation.pair("KP", "E_sat", rho[0]),), chip=chip)
+        return jnp.sum(population.sample((5, 3), key).current(2.0, 0.1, 0.9) ** 2)
+
+    values = [jnp.array(x) for x in ([125.0, 5.0], [0.2, 0.1], [0.25, 0.6], [-0.4])]
+    judge = jax.jit(number)
+    gradients = jax.jit(jax.grad(number, argnums=(0, 1, 2, 3)))(*values)
+    for place, value in enumerate(values):
+        for i in range(len(value)):
+            step = 1e-5 * abs(float(value[i]))
+            high, low = ([*values[:place], value.at[i].add(x), *values[place + 1 :]] for x in (step, -step))
+            expected = float(judge(*high) - judge(*low)) / (2 * step)
+            assert expected != 0 and float(gradients[place][i]) == pytest.approx(expected, rel=1e-5), (place, i)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_the_ends_of_the_share_have_finite_gradients(transistor, key, share):
+    def number(share):
+        spread = Population(transistor, {"KP": LogNormal(0.1)}, chip={"KP": ChipPart(share)})
+        return jnp.sum(spread.sample((4,), key).KP)
+
+    assert np.isfinite(jax.grad(number)(share))
+
+
 # ------------------------------------------------------------------------------------------- ferroelectric
 
 
@@ -389,11 +461,19 @@ def test_a_wrong_population_in_a_card_is_refused(old, new, message):
             dict(spreads={"V_T0": Normal(0.1), "KP": LogNormal(0.1)}, correlations=(correlation(0.5),) * 2),
             "`correlations` must hold each parameter in one group",
         ),
+        (dict(spreads={"V_T0": Normal(0.1)}, chip={"KP": ChipPart(0.5)}), "`chip` must name spread parameters"),
     ],
 )
 def test_a_population_that_does_not_fit_its_model_is_refused(transistor, arguments, message):
     with pytest.raises(InputError, match=message):
         Population(transistor, **arguments)
+
+
+def test_a_share_beyond_one_and_a_pair_that_is_none_are_refused():
+    with pytest.raises(InputError, match="`ChipPart.share` must lie in"):
+        ChipPart(1.2)
+    with pytest.raises(InputError, match="`matrix` must be positive definite"):
+        Correlation.pair("V_T0", "KP", 1.0)
 
 
 def test_a_negative_width_and_a_raw_key_are_refused(transistor):

@@ -8,8 +8,8 @@ from hfsim.errors import InputError
 from training.job import Configuration, option
 
 _OF_SOME_STUDIES = {
-    "samples": ("staircase", "schedule"),
-    "epochs": ("staircase", "schedule"),
+    "samples": ("staircase", "schedule", "yield"),
+    "epochs": ("staircase", "schedule", "yield"),
     "dataset": ("staircase", "schedule"),
     "data": ("staircase", "schedule"),
 }
