@@ -12,6 +12,7 @@ on images that no choice has seen.
 """
 
 import dataclasses
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -79,21 +80,26 @@ def check(
         Means over chips and retrainings; `missed` is a sum.
     """
     columns = round(float(model.references))
-
-    @jax.jit
-    def all_chips(number):
-        own = address(key, number)
-        planned = model.planned(model.retrained(task, stream(own, "retraining")))
-        squares = drives(planned.network, task.judged_images)
-
-        def one(chip):
-            return _chip(planned, columns, costs, squares, (images, labels), address(own, chip), compensated)
-
-        return jax.lax.map(one, jnp.arange(chips), batch_size=TOGETHER)
-
-    found = [jax.tree.map(np.asarray, all_chips(number)) for number in range(networks)]
+    found = [
+        jax.tree.map(
+            np.asarray, _population(model, task, costs, images, labels, address(key, n), columns, chips, compensated)
+        )
+        for n in range(networks)
+    ]
     means = jax.tree.map(lambda *leaves: np.concatenate(leaves).mean(axis=0), *found)
     return means._replace(missed=sum(int(part.missed.sum()) for part in found))
+
+
+@partial(jax.jit, static_argnames=("columns", "chips", "compensated"))
+def _population(model, task, costs, images, labels, key, columns: int, chips: int, compensated: bool) -> Checked:
+    """Chips of one retraining."""
+    planned = model.planned(model.retrained(task, stream(key, "retraining")))
+    squares = drives(planned.network, task.judged_images)
+
+    def one(chip):
+        return _chip(planned, columns, costs, squares, (images, labels), address(key, chip), compensated)
+
+    return jax.lax.map(one, jnp.arange(chips), batch_size=TOGETHER)
 
 
 class _Layer(NamedTuple):

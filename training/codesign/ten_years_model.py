@@ -143,9 +143,7 @@ class TenYears(PhysicalModel):
     def targets(self, w: Float[Array, "*devices"]) -> Float[Array, "*devices"]:
         """What is programmed [uS] for weights in [-1, 1], overshoot included."""
         window: Any = self.retention.window
-        ahead = Overshoot(
-            seconds=self.overshoot, G_min=window.G_min, G_max=window.G_max, temperature=jnp.asarray(ROOM)
-        )
+        ahead = Overshoot(seconds=self.overshoot, G_min=window.G_min, G_max=window.G_max, temperature=jnp.asarray(ROOM))
         return ahead(self.retention, self.encoding.targets(w))
 
     def aware(self) -> HardwareAware:
