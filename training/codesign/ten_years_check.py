@@ -13,12 +13,13 @@ on images that no choice has seen.
 
 import dataclasses
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
 from hfsim.cards import load_card
@@ -95,78 +96,96 @@ def _population(model, task, costs, images, labels, key, columns: int, chips: in
     """Chips of one retraining."""
     planned = model.planned(model.retrained(task, stream(key, "retraining")))
     squares = drives(planned.network, task.judged_images)
+    kernel = Periphery.from_card(CARD, encoding=model.encoding).kernel
+    compensation = DriftCompensation("none", "array", count=CALIBRATION) if compensated else None
 
-    def one(chip):
-        return _chip(planned, columns, costs, squares, (images, labels), address(key, chip), compensated)
+    def one(number):
+        own = address(key, number)
+        return _Chip(planned, columns, costs, squares, kernel, compensation, own).used(images, labels)
 
     return jax.lax.map(one, jnp.arange(chips), batch_size=TOGETHER)
 
 
-class _Layer(NamedTuple):
-    """One programmed array with its references in the last columns."""
+class _Array(NamedTuple):
+    """All devices of a chip, layers after each other, and their reads at 1 s where they are compensated."""
 
     state: RetentionState
-    calibration: Array | None
+    calibration: list[Array]
     programming: Float[Array, ""]
     reading: Float[Array, ""]
     missed: Int[Array, ""]
 
 
-def _chip(planned: Planned, columns: int, costs: Costs, squares, tested, key, compensated: bool) -> Checked:
-    model = planned.model
-    kernel = Periphery.from_card(CARD, encoding=model.encoding).kernel
-    compensation = DriftCompensation("none", "array", count=CALIBRATION) if compensated else None
-    layers = []
-    for number, (target, square) in enumerate(zip(planned.targets, squares, strict=True)):
-        references = jnp.broadcast_to(planned.reference, (len(target), columns))
-        wanted = jnp.concatenate([target, references], axis=1)
-        layers.append(_programmed(model, kernel, compensation, wanted, costs, square, address(key, number)))
+class _Chip(NamedTuple):
+    """How a chip is made: reference columns of a layer, prices, mean squares of the layers' inputs, its key."""
 
-    def aged(age):
-        outputs = _outputs(planned, kernel, compensation, layers, columns, tested[0], key, age)
-        right = jnp.mean(jnp.argmax(outputs, axis=-1) == tested[1])
-        return right, jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, tested[1]))
+    planned: Planned
+    columns: int
+    costs: Costs
+    squares: list[Array]
+    kernel: Kernel
+    compensation: DriftCompensation | None
+    key: Key[Array, ""]
 
-    accuracy, loss = jax.lax.map(aged, jnp.asarray(AGES))
-    sums: Any = [sum(part) for part in zip(*(layer[2:] for layer in layers), strict=True)]
-    return Checked(accuracy, loss, sums[0] / MICROJOULE, sums[1] / MICROJOULE, sums[2])
+    def wanted(self) -> list[Array]:
+        """Targets of each layer, references last."""
+        reference = self.planned.reference
+        return [jnp.concatenate([G, jnp.full((len(G), self.columns), reference)], 1) for G in self.planned.targets]
 
+    def programmed(self) -> _Array:
+        """Pulse by pulse, all layers in one loop."""
+        model, wanted = self.planned.model, self.wanted()
+        target = ravel_pytree(wanted)[0]
+        loop = PulsedProgramming.from_card(load_card(PULSED_CARD), model.acceptance, limit=LIMIT)
+        done = loop.program(stream(self.key, "programming"), target)
+        retention = model.retention
+        state = retention.place(retention.init(target.shape, stream(self.key, "time")), done.conductance)
+        calibration = []
+        if self.compensation is not None:
+            for number, cells in enumerate(self.cells(state, AGES[0])):
+                own = stream(address(self.key, number), "calibration")
+                calibration.append(self.compensation.calibrate(self.kernel, cells, own))
+        reads = [self.costs.reading(x, jnp.sum(G, axis=1)) for x, G in zip(self.squares, wanted, strict=True)]
+        return _Array(
+            state,
+            calibration,
+            jnp.sum(self.costs.of_pulses(target, done.pulses)) / MICROJOULE,
+            jnp.sum(jnp.stack(reads)) / MICROJOULE,
+            jnp.sum(done.result != ProgrammingResult.ACCEPTED),
+        )
 
-def _programmed(model, kernel, compensation, target, costs: Costs, square, key) -> _Layer:
-    loop = PulsedProgramming.from_card(load_card(PULSED_CARD), model.acceptance, limit=LIMIT)
-    done = loop.program(stream(key, "programming"), target)
-    retention = model.retention
-    state = retention.place(retention.init(target.shape, stream(key, "time")), done.conductance)
-    calibration = None
-    if compensation is not None:
-        fresh = _cells(model, state, AGES[0])
-        calibration = compensation.calibrate(kernel, fresh, stream(key, "calibration"))
-    return _Layer(
-        state,
-        calibration,
-        jnp.sum(costs.of_pulses(target, done.pulses)),
-        costs.reading(square, jnp.sum(target, axis=1)),
-        jnp.sum(done.result != ProgrammingResult.ACCEPTED),
-    )
+    def cells(self, state: RetentionState, age) -> list[Cells]:
+        """The layers' devices at (seconds, kelvin)."""
+        model = self.planned.model
+        split = ravel_pytree(self.wanted())[1]
+        G = model.retention.conductance(model.retention.wait(state, age[0], age[1]))
+        sigma = dataclasses.replace(model.read, age=jnp.asarray(age[0], G.dtype)).sigma(G)
+        return [Cells(*both) for both in zip(split(G), split(sigma), strict=True)]
 
+    def outputs(self, array: _Array, x, age) -> Float[Array, "samples classes"]:
+        """Logits of all images at (seconds, kelvin)."""
+        planned = self.planned
+        last = len(planned.network) - 1
+        for number, cells in enumerate(self.cells(array.state, age)):
+            own, width = address(self.key, number), planned.targets[number].shape[1]
+            y = self.kernel(cells, x, stream(own, "reads"))
+            if self.compensation is not None:
+                before = array.calibration[number]
+                correction = self.compensation.correction(self.kernel, cells, before, stream(own, "calibration"))
+                y = correction.outputs(y, x)
+            if self.columns:
+                y = y - planned.model.reference_weight * jnp.mean(y[:, width:], axis=1, keepdims=True)
+            y = y[:, :width] * planned.scales[number][0] + planned.network[number].b
+            x = y if number == last else jnp.tanh(y)
+        return x
 
-def _outputs(planned: Planned, kernel: Kernel, compensation, layers, columns: int, x, key, age):
-    """Logits of all images at (seconds, kelvin)."""
-    model, last = planned.model, len(layers) - 1
-    for number, layer in enumerate(layers):
-        own, outputs = address(key, number), planned.targets[number].shape[1]
-        cells = _cells(model, layer.state, age)
-        y = kernel(cells, x, stream(own, "reads"))
-        if compensation is not None:
-            correction = compensation.correction(kernel, cells, layer.calibration, stream(own, "calibration"))
-            y = correction.outputs(y, x)
-        common = model.reference_weight * jnp.mean(y[:, outputs:], axis=1, keepdims=True) if columns else 0.0
-        y = (y[:, :outputs] - common) * planned.scales[number] + planned.network[number].b
-        x = y if number == last else jnp.tanh(y)
-    return x
+    def used(self, images, labels) -> Checked:
+        """Programmed once, tested at all ages."""
+        array = self.programmed()
 
+        def aged(age):
+            outputs = self.outputs(array, images, age)
+            right = jnp.mean(jnp.argmax(outputs, axis=-1) == labels)
+            return right, jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, labels))
 
-def _cells(model: TenYears, state: RetentionState, age) -> Cells:
-    aged = model.retention.wait(state, age[0], age[1])
-    G = model.retention.conductance(aged)
-    return Cells(G, dataclasses.replace(model.read, age=jnp.asarray(age[0], G.dtype)).sigma(G))
+        return Checked(*jax.lax.map(aged, jnp.asarray(AGES)), array.programming, array.reading, array.missed)

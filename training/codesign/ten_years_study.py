@@ -104,7 +104,7 @@ class Study:
     def slopes(self, found: dict[str, Record]) -> Record:
         """Gradients of loss and energy in each free number against central differences, in double precision."""
         with jax.enable_x64(True):
-            design, measures = slope_case(_double(self.task), _costs(found))
+            design, measures = slope_case(double(self.task), _costs(found))
             z = design.start()
             gradient = jax.jit(jax.jacrev(measures))(z)
             run, step = jax.jit(measures), DIFFERENCE * jnp.eye(len(z))
@@ -264,7 +264,9 @@ def slope_case(task: Task, costs: Costs) -> tuple[Design, Callable]:
     return design, measures
 
 
-def _double(task: Task) -> Task:
+def double(task: Task) -> Task:
+    """The task in double precision, under x64."""
+
     def cast(leaf):
         return leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
 
