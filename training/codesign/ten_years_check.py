@@ -13,7 +13,7 @@ on images that no choice has seen.
 
 import dataclasses
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -136,7 +136,8 @@ class _Chip(NamedTuple):
         """Pulse by pulse, all layers in one loop."""
         model, wanted = self.planned.model, self.wanted()
         target = ravel_pytree(wanted)[0]
-        loop = PulsedProgramming.from_card(load_card(PULSED_CARD), model.acceptance, limit=LIMIT)
+        acceptance: Any = model.acceptance
+        loop = PulsedProgramming.from_card(load_card(PULSED_CARD), acceptance, limit=LIMIT)
         done = loop.program(stream(self.key, "programming"), target)
         retention = model.retention
         state = retention.place(retention.init(target.shape, stream(self.key, "time")), done.conductance)
@@ -188,4 +189,5 @@ class _Chip(NamedTuple):
             right = jnp.mean(jnp.argmax(outputs, axis=-1) == labels)
             return right, jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, labels))
 
-        return Checked(*jax.lax.map(aged, jnp.asarray(AGES)), array.programming, array.reading, array.missed)
+        accuracy, loss = jax.lax.map(aged, jnp.asarray(AGES))
+        return Checked(accuracy, loss, array.programming, array.reading, array.missed)

@@ -10,6 +10,8 @@ of the pulse alone. Converters and digital logic are left out: nothing of them i
 them.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -94,13 +96,14 @@ class Costs(eqx.Module):
         """With the card's pulses [pJ each at `LEVELS`] and reads [pJ/uS each]."""
         card = load_card(CARD)
         loop = PhysicalProgramming.from_card(card)
-        state = loop.cell.at_conductance(jnp.asarray(LEVELS), temperature=loop.temperature)
+        cell: Any = loop.cell
+        state = cell.at_conductance(jnp.asarray(LEVELS), temperature=loop.temperature)
         energies = []
         for pulse in (loop.set_pulse, loop.reset_pulse):
-            current = loop.cell.operating_point(state, pulse.voltage, temperature=loop.temperature)[0]
+            current = cell.operating_point(state, pulse.voltage, temperature=loop.temperature)[0]
             energies.append(pulse.voltage * current * pulse.width * 1e-3)  # fJ to pJ
         width = 1e-3 * card.quantity("retention", "t_read", "ns")
-        return cls(counts, sum(energies) / 2, card.quantity("crossbar", "V_read", "V") ** 2 * width)
+        return cls(counts, (energies[0] + energies[1]) / 2, card.quantity("crossbar", "V_read", "V") ** 2 * width)
 
     def programming(self, target: Float[Array, "*devices"], acceptance) -> Float[Array, "*devices"]:
         """Energy [pJ] to bring devices to their targets [uS]."""

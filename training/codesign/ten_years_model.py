@@ -152,7 +152,7 @@ class TenYears(PhysicalModel):
         return HardwareAware(
             still,
             self.encoding,
-            FixedTime(time=LIFE),
+            FixedTime(time=jnp.asarray(LIFE)),
             scaling=LargestWeight(),
             spread_factor=self.training_noise,
             temperature=jnp.asarray(ROOM),
@@ -177,7 +177,8 @@ class TenYears(PhysicalModel):
             return (optax.apply_updates(network, change), state), None
 
         start = (task.network, optimiser.init(task.network))
-        return jax.lax.scan(step, start, jnp.arange(task.steps))[0][0]
+        end: Any = jax.lax.scan(step, start, jnp.arange(task.steps))[0]
+        return end[0]
 
     def planned(self, network: Network) -> "Planned":
         """What is to be programmed for a network."""
@@ -290,4 +291,5 @@ def _trained(network: Network, images, labels) -> Network:
         change, state = optimiser.update(jax.grad(cross_entropy)(network, images, labels), state)
         return (optax.apply_updates(network, change), state), None
 
-    return jax.lax.scan(step, (network, optimiser.init(network)), None, FLOAT_STEPS)[0][0]
+    end: Any = jax.lax.scan(step, (network, optimiser.init(network)), None, FLOAT_STEPS)[0]
+    return end[0]

@@ -250,7 +250,8 @@ class Study:
 
 def slope_case(task: Task, costs: Costs) -> tuple[Design, Callable]:
     """A design at `SLOPE_POINT`, and loss and energy [uJ] as a function of its free numbers, retraining included."""
-    design = Design(TenYears.from_card(**SLOPE_POINT), VARIABLES)
+    chosen: dict[str, Any] = SLOPE_POINT
+    design = Design(TenYears.from_card(**chosen), VARIABLES)
     terms = [
         Term("loss", loss_after(task), statistic=Expectation(CHIPS)),
         Term("energy", energy(costs, task)),
