@@ -233,14 +233,22 @@ class Planned(NamedTuple):
 
 
 class RetrainedObjective(Objective):
-    """Terms of a design whose network is retrained once for all of them, at a key of its own."""
+    """Terms of a design's networks: each is retrained at a key of its own and has its own chips; the mean of all.
 
-    def __init__(self, terms, task: Task):
+    Of one retraining alone the search would find a design that suits its draws.
+    """
+
+    def __init__(self, terms, task: Task, retrainings: int = 1):
         super().__init__(terms)
-        self.task = task
+        self.task, self.retrainings = task, retrainings
 
     def __call__(self, model: TenYears, key: Key[Array, ""]) -> Judged:
-        return super().__call__(model.planned(model.retrained(self.task, stream(key, "retraining"))), key)
+        def one(own):
+            planned = model.planned(model.retrained(self.task, stream(own, "retraining")))
+            return Objective.__call__(self, planned, own)
+
+        keys = jax.vmap(lambda n: address(key, n))(jnp.arange(self.retrainings))
+        return jax.tree.map(lambda each: jnp.mean(each, axis=0), jax.vmap(one)(keys))
 
 
 def loss_after(task: Task, age: float = LIFE, temperature: float = ROOM):
