@@ -153,7 +153,8 @@ def test_a_small_run_and_its_page(tmp_path, monkeypatch):
     made = np.stack([np.asarray(COUNTS.pulses(jnp.asarray(LEVELS), a)) for a in ACCEPTANCES])
     ages = np.linspace(0.9, 0.8, 4)
     monkeypatch.setattr(study, "BUDGETS", ())
-    monkeypatch.setattr(study, "RETRAININGS", 1)
+    for name in ("RETRAININGS", "NETWORKS", "CHIPS", "FRESH_CHIPS"):
+        monkeypatch.setattr(study, name, 1)
     monkeypatch.setattr(study, "simulated_counts", lambda key: made)
     monkeypatch.setattr(study.Task, "of", lambda data, key: task)
     monkeypatch.setattr(study, "search", lambda design, objective, key, *, number, together, grid: _start(design))
