@@ -34,6 +34,7 @@ from hfsim.learning.schedules import AbstractSchedule as AbstractSchedule
 from hfsim.learning.schedules import ChangeSchedule as ChangeSchedule
 from hfsim.learning.schedules import ConstantSchedule as ConstantSchedule
 from hfsim.learning.schedules import KnotSchedule as KnotSchedule
+from hfsim.learning.schedules import RandomisedSchedule as RandomisedSchedule
 from hfsim.learning.schedules import RandomSchedule as RandomSchedule
 from hfsim.learning.synapse import PhysicalSynapse as PhysicalSynapse
 from hfsim.learning.synapse import PulsedSynapse as PulsedSynapse

@@ -8,6 +8,7 @@ A schedule is a clock that turns with the samples; a transfer comes where it pas
     knots        c_n = N integral of dt/k(t) from 0 to n/N + phase,   ln k linear between the knots, t progress
     change       c_n = c_(n-1) + min(mean |change of a word|/threshold, 1)
     random       no clock: g_n = 1 with the probability p, each sample for itself
+    randomised   the same with the probability c_n - c_(n-1) of one of the clocks
 
 Floor and draw are those of an estimator (`hfsim.estimators`): `SoftGradient` is exact with a slope of stated width,
 `Soft` makes the gates shares in [0, 1], `ScoreFunction` differentiates the probability of random gates. Widths are in
@@ -99,7 +100,7 @@ class AbstractTurning(AbstractSchedule):
     def tick(self, clock, change, total, estimator, key):
         if isinstance(estimator, ScoreFunction):
             raise InputError(
-                "estimator", "be of gates that are drawn", type(self).__name__, "a ScoreFunction needs a RandomSchedule"
+                "estimator", "be of gates that are drawn", type(self).__name__, "randomise it: RandomisedSchedule"
             )
         now = self.turned(clock, change, total)
         passed = jnp.floor(now) > jnp.floor(clock.turns)
@@ -187,22 +188,45 @@ class RandomSchedule(AbstractSchedule):
     )
 
     def start(self):
-        return Clock(jnp.int32(0), jnp.zeros_like(self.probability))
+        return Clock(jnp.int32(0), jnp.zeros_like(self.probability))  # its turns stay 0
 
     def tick(self, clock, change, total, estimator, key):
-        p = self.probability
-        uniform = jax.random.uniform(address(key, clock.samples), (), jnp.float32).astype(p.dtype)
-        gate = relaxed_bernoulli(uniform, p, estimator)
-        never = jnp.log1p(-jnp.minimum(p, 1 - jnp.finfo(p.dtype).eps))
-        log_probability = jnp.where(uniform <= p, jnp.log(p), never)
-        # no clock turns: its turns stay 0
-        return Tick(gate, clock.samples + 1, log_probability), clock._replace(samples=clock.samples + 1)
+        return _draw(clock, self.probability, estimator, key), clock._replace(samples=clock.samples + 1)
 
     def resumed(self, clock, total):
         return clock
 
     def expected(self, clock):
         return self.probability * clock.samples.astype(self.probability.dtype)
+
+
+class RandomisedSchedule(AbstractSchedule):
+    """As many transfers as `clock` makes in the mean, but each drawn: p_n = c_n - c_(n-1), so 1/k."""
+
+    clock: AbstractTurning
+
+    def start(self):
+        return self.clock.start()
+
+    def tick(self, clock, change, total, estimator, key):
+        now = self.clock.turned(clock, change, total)
+        return _draw(clock, jnp.minimum(now - clock.turns, 1.0), estimator, key), Clock(clock.samples + 1, now)
+
+    def resumed(self, clock, total):
+        return self.clock.resumed(clock, total)
+
+    def expected(self, clock):
+        return self.clock.expected(clock)
+
+
+def _draw(clock: Clock, p: Float[Array, ""], estimator: AbstractEstimator, key: Key[Array, ""]) -> Tick:
+    """A transfer with the probability p."""
+    uniform = jax.random.uniform(address(key, clock.samples), (), jnp.float32).astype(p.dtype)
+    gate = relaxed_bernoulli(uniform, p, estimator)
+    eps = jnp.finfo(p.dtype).eps  # keeps the branch that is not taken finite
+    taken = uniform <= p
+    log_probability = jnp.where(taken, jnp.log(jnp.maximum(p, eps)), jnp.log1p(-jnp.minimum(p, 1 - eps)))
+    return Tick(gate, clock.samples + 1, log_probability)
 
 
 def _mean_of_decay(x: Float[Array, "..."]) -> Float[Array, "..."]:
