@@ -22,7 +22,6 @@ from hfsim.learning.pulsed_sgd import PulsedSGD as PulsedSGD
 from hfsim.learning.relaxed_training import Trained as Trained
 from hfsim.learning.relaxed_training import Training as Training
 from hfsim.learning.relaxed_training import train as train
-from hfsim.learning.relaxed_training import transfer_samples as transfer_samples
 from hfsim.learning.rounding import AbstractRounding as AbstractRounding
 from hfsim.learning.rounding import Nearest as Nearest
 from hfsim.learning.rounding import Stochastic as Stochastic

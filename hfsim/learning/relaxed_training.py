@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from hfsim.draws import stream
 from hfsim.errors import InputError
@@ -106,18 +106,6 @@ def train(
     expected = training.schedule.expected(carry.clock)
     weights = training.memory.programmed(params, finished)
     return Trained(weights, carry.state, carry.transfers, expected, carry.log_probability)
-
-
-def transfer_samples(training: Training, loss, params: Any, samples: Any) -> Int[Array, " samples"]:
-    """How many transfers have followed after each sample: 1 from the first on, and so on; nothing is differentiated."""
-    total = jax.tree.leaves(samples)[0].shape[0]
-    carry = _start(training, params)
-
-    def step(carry, sample):
-        carry = _step(training, loss, params, total, carry, sample)
-        return carry, jnp.round(carry.transfers).astype(jnp.int32)
-
-    return jax.lax.scan(step, carry, samples)[1]
 
 
 def _start(training: Training, params: Any) -> _Carry:

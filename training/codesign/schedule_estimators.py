@@ -91,7 +91,7 @@ def brute_force(task: Task, parameter: str, keys) -> tuple[list[float], float]:
 
     both = jnp.concatenate([keys, keys])
     at = place_of(parameter) + STEP * jnp.repeat(jnp.array([1.0, -1.0]), len(keys))
-    (values, seconds) = timed(judged, at, both)
+    values, seconds = timed(judged.lower(at, both).compile(), at, both)
     up, down = np.split(np.asarray(values), 2)
     return mean_and_error((up - down) / (2 * STEP)), seconds / len(both)
 
@@ -99,7 +99,8 @@ def brute_force(task: Task, parameter: str, keys) -> tuple[list[float], float]:
 def estimated(task: Task, parameter: str, estimator: AbstractEstimator, last: int | None, keys):
     """Slopes of single runs, those of a score function with the others' mean as baseline, and seconds of each."""
     every = jax.tree.map(lambda x: jnp.broadcast_to(x, (len(keys), *jnp.shape(x))), estimator)
-    (slopes, loss), seconds = timed(_slopes, task, parameter, last, every, keys)
+    arguments = task, parameter, last, every, keys
+    (slopes, loss), seconds = timed(_slopes.lower(*arguments).compile(), *arguments)
     if isinstance(estimator, ScoreFunction):
         # what ScoreFunction.mean differentiates, run by run
         slopes = slopes * (loss - (jnp.sum(loss) - loss) / (len(keys) - 1))
@@ -189,9 +190,8 @@ def _numbers(training: Any) -> tuple[Any, ...]:
     return memory.learning_rate, memory.transfer.sigma
 
 
-def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """What a compiled function returns, and the seconds that it takes once it is compiled."""
-    jax.block_until_ready(function(*arguments))
+def timed(compiled: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """What a compiled program returns, and the seconds that it takes."""
     begin = time.perf_counter()
-    found = jax.block_until_ready(function(*arguments))
+    found = jax.block_until_ready(compiled(*arguments))
     return found, time.perf_counter() - begin
