@@ -2,7 +2,8 @@
 
 Rounding, truncation and comparison have no useful derivative. Whoever needs one passes an estimator and
 so says which: `Exact` keeps the zero, `StraightThrough` decides exactly and differentiates a stand-in,
-`Soft` replaces the decision by a smooth one of given width.
+`Soft` replaces the decision by a smooth one of given width, `SoftGradient` decides exactly and differentiates that one.
+`ScoreFunction` decides exactly by a draw, whose probability carries the gradient.
 """
 
 import abc
@@ -12,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, parameter
 
 
@@ -89,3 +91,55 @@ class Soft(AbstractEstimator, PhysicalModel):
         # the jump nearest to x and its neighbours: what farther ones would add is 1 or 0 up to exp(-1.5/width)
         base = jax.lax.stop_gradient(jnp.round(x))
         return base - 2 + sum(jax.nn.sigmoid((x - base - k) / self.width) for k in (-1, 0, 1))
+
+
+class SoftGradient(AbstractEstimator, PhysicalModel):
+    """Exact forwards, the slope of `Soft` of the same width backwards: straight-through of a stated width."""
+
+    width: Float[Array, ""] = parameter(
+        unit="1", bounds=(1e-6, None), doc="width of the logistic that is differentiated", default=0.1
+    )
+
+    def step(self, x):
+        return with_gradient_of(Soft(self.width).step(x), Exact().step(x))
+
+    def round(self, x):
+        return with_gradient_of(Soft(self.width).round(x), Exact().round(x))
+
+    def floor(self, x):
+        return with_gradient_of(Soft(self.width).floor(x), Exact().floor(x))
+
+
+class ScoreFunction(Exact):
+    """Exact forwards; the gradient is that of the probability of what was drawn (REINFORCE):
+
+        dE[L]/dp = E[(L - b) d ln P/dp] + E[dL/dp at the same draws]
+
+    b is the mean loss of the other runs (leave-one-out), which are independent: no bias, less variance. R. J. Williams,
+    Machine Learning 8, 229 (1992).
+    """
+
+    def mean(self, losses: Float[Array, " runs"], log_probabilities: Float[Array, " runs"]) -> Float[Array, ""]:
+        """The mean loss of two or more independent runs, with this gradient; `log_probabilities` of their draws.
+
+        Raises:
+            InputError: one run alone, which has no baseline.
+        """
+        runs = losses.shape[0]
+        if runs < 2:
+            raise InputError("losses", "be those of two runs at least", runs, "one run has no baseline")
+        baseline = (jnp.sum(losses) - losses) / (runs - 1)
+        advantage = jax.lax.stop_gradient(losses - baseline)
+        smooth = jnp.mean(losses + advantage * log_probabilities)
+        return with_gradient_of(smooth, jnp.mean(losses))
+
+
+def relaxed_bernoulli(
+    uniform: Float[Array, "..."], probability: Float[Array, ""], estimator: AbstractEstimator
+) -> Float[Array, "..."]:
+    """A draw that is 1 with `probability` p, as a step at 1 - u/p of a `uniform` number u in [0, 1).
+
+    So a soft one has the mean p, up to p w exp(-1/w) at a width of w and p well below 1; the slope of its mean is 1.
+    """
+    tiny = jnp.finfo(jnp.result_type(probability)).tiny
+    return estimator.step(1 - uniform / jnp.maximum(probability, tiny))

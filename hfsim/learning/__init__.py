@@ -19,6 +19,9 @@ from hfsim.learning.pulsed_rule import AbstractPulsedRule as AbstractPulsedRule
 from hfsim.learning.pulsed_rule import Reads as Reads
 from hfsim.learning.pulsed_rule import RuleState as RuleState
 from hfsim.learning.pulsed_sgd import PulsedSGD as PulsedSGD
+from hfsim.learning.relaxed_training import Trained as Trained
+from hfsim.learning.relaxed_training import Training as Training
+from hfsim.learning.relaxed_training import train as train
 from hfsim.learning.rounding import AbstractRounding as AbstractRounding
 from hfsim.learning.rounding import Nearest as Nearest
 from hfsim.learning.rounding import Stochastic as Stochastic
@@ -26,6 +29,12 @@ from hfsim.learning.rounding import Truncate as Truncate
 from hfsim.learning.rows import RowRead as RowRead
 from hfsim.learning.scaling import AutoScale as AutoScale
 from hfsim.learning.scaling import FixedScale as FixedScale
+from hfsim.learning.schedules import AbstractSchedule as AbstractSchedule
+from hfsim.learning.schedules import ChangeSchedule as ChangeSchedule
+from hfsim.learning.schedules import ConstantSchedule as ConstantSchedule
+from hfsim.learning.schedules import KnotSchedule as KnotSchedule
+from hfsim.learning.schedules import RandomisedSchedule as RandomisedSchedule
+from hfsim.learning.schedules import RandomSchedule as RandomSchedule
 from hfsim.learning.synapse import PhysicalSynapse as PhysicalSynapse
 from hfsim.learning.synapse import PulsedSynapse as PulsedSynapse
 from hfsim.learning.tiki_taka import TikiTaka as TikiTaka

@@ -23,7 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, Key
 from hfsim.devices.memristor import Memristor, MemristorState
 from hfsim.draws import EventHash, address, event_hash, hashed_bernoulli, hashed_uniform, require_key, stream
 from hfsim.errors import InputError
-from hfsim.estimators import AbstractEstimator, StraightThrough
+from hfsim.estimators import AbstractEstimator, StraightThrough, relaxed_bernoulli
 from hfsim.hybrid.sensing import LEADING, SensedCells, Sensing, sense
 from hfsim.hybrid.transfers import AbstractTransfer, ConductancePair
 from hfsim.hybrid.words import WORD_MAX, WORDS_PER_UNIT, negative
@@ -31,6 +31,9 @@ from hfsim.learning.factors import Factors
 from hfsim.learning.rounding import AbstractRounding, Nearest
 from hfsim.parameters import PhysicalModel, parameter
 from hfsim.units import ROOM_TEMPERATURE
+
+HALF = 0.5
+"""The share of a relaxed decision from which on integer counts take it for made."""
 
 
 class WeightMemory(NamedTuple):
@@ -75,6 +78,8 @@ class HybridMemory(PhysicalModel):
         rewrite_unchanged: whether a masked-in word whose step rounds to 0 is rewritten, and so counted; True
             reproduces the published p N.
         sensing: bit errors of the words' destructive reads; None reads them as they are.
+        mask: how a draw of the mask is differentiated in its probability, as a step at 1 - u/p, u uniform; None does
+            not. A soft one updates every word by the mask's share of the step.
     """
 
     transfer: AbstractTransfer
@@ -90,6 +95,7 @@ class HybridMemory(PhysicalModel):
     estimator: AbstractEstimator = eqx.field(default_factory=StraightThrough)
     rewrite_unchanged: bool = eqx.field(static=True, default=True)
     sensing: Sensing | None = None
+    mask: AbstractEstimator | None = None
 
     def __check_init__(self):
         if not isinstance(self.period, int) or isinstance(self.period, bool) or self.period < 1:
@@ -107,6 +113,8 @@ class HybridMemory(PhysicalModel):
                 raise InputError(name, f"be a {kind.__name__}", repr(getattr(self, name)))
         if self.sensing is not None and not isinstance(self.sensing, Sensing):
             raise InputError("sensing", "be a Sensing or None", repr(self.sensing))
+        if self.mask is not None and not isinstance(self.mask, AbstractEstimator):
+            raise InputError("mask", "be an AbstractEstimator or None", repr(self.mask))
 
     def transformation(self) -> optax.GradientTransformationExtraArgs:
         """This memory as an optax gradient transformation.
@@ -175,13 +183,7 @@ class HybridMemory(PhysicalModel):
         """
         self._check("params", params, state)
         if factors is None:
-            self._check("updates", updates, state)
-            count = 1
-            weights = tuple(
-                self._store(memory, gradient, self._hashes(index, state.samples, memory.words.shape))
-                for index, (memory, gradient) in enumerate(zip(state.weights, jax.tree.leaves(updates), strict=True))
-            )
-            moved = HybridMemoryState(weights, state.samples + count, state.transfers)
+            moved = self.store(updates, state)
         else:
             factors = tuple(factors)
             moved = self.absorb(state, factors)
@@ -197,6 +199,19 @@ class HybridMemory(PhysicalModel):
         new = jax.lax.cond(due, lambda s: self.transfer_now(s), lambda s: s, moved)
         change = jax.tree.map(lambda w, leaf: jnp.where(due, w - leaf, 0.0), self.programmed(params, new), params)
         return change, new
+
+    def store(self, updates: Any, state: HybridMemoryState) -> HybridMemoryState:
+        """Apply one sample's dense gradient to the words, without a transfer.
+
+        Raises:
+            InputError: `updates` is missing, or its leaves do not match the memory.
+        """
+        self._check("updates", updates, state)
+        weights = tuple(
+            self._store(memory, gradient, self._hashes(index, state.samples, memory.words.shape))
+            for index, (memory, gradient) in enumerate(zip(state.weights, jax.tree.leaves(updates), strict=True))
+        )
+        return HybridMemoryState(weights, state.samples + 1, state.transfers)
 
     def absorb(
         self, state: HybridMemoryState, factors: tuple[Factors, ...], valid: Bool[Array, " steps"] | None = None
@@ -285,13 +300,20 @@ class HybridMemory(PhysicalModel):
         """The element-wise update of words and counts by one sample's gradient, where the sample `counts`."""
         uniform = hashed_uniform(hashes["rounding"]) if "rounding" in hashes else None
         step = self.rounding(self.learning_rate * self.step_scale * gradient, uniform)
-        hit = hashed_bernoulli(hashes["mask"], jnp.where(counts, self.probability, 0.0))
+        share = None
+        if self.mask is None:
+            hit = hashed_bernoulli(hashes["mask"], jnp.where(counts, self.probability, 0.0))
+        else:
+            drawn = relaxed_bernoulli(hashed_uniform(hashes["mask"]), self.probability, self.mask)
+            share = jnp.where(counts, drawn, 0.0)
+            hit = share >= HALF
         if not self.rewrite_unchanged:
             hit = hit & (step != 0)
         if cells is not None:
             words = jnp.where(hit, sense(words, cells, hashed_uniform(hashes["sensing"])), words)
         step = step - jax.lax.stop_gradient(jnp.where(step == 0, step, 0.0))  # no -0: a word of -0 keeps its sign
-        new = jnp.clip(words - jnp.where(hit, step, 0.0), -WORD_MAX, WORD_MAX)
+        taken = jnp.where(hit, step, 0.0) if share is None else share * step
+        new = jnp.clip(words - taken, -WORD_MAX, WORD_MAX)
         return new.astype(words.dtype), updates + hit.astype(jnp.int32)
 
     def _hashes(self, index: int, event, shape: tuple[int, ...]) -> dict[str, EventHash]:
@@ -299,25 +321,43 @@ class HybridMemory(PhysicalModel):
         names = [name for name, needs in needed.items() if needs]
         return {name: event_hash(address(stream(self.key, name), index), event, shape) for name in names}
 
-    def transfer_now(self, state: HybridMemoryState) -> HybridMemoryState:
-        """Transfer all words to the memristors, due or not."""
+    def transfer_now(self, state: HybridMemoryState, *, share=None, event=None) -> HybridMemoryState:
+        """Transfer all words to the memristors, due or not.
+
+        Args:
+            state: the memory.
+            share: g in [0, 1], for relaxed gates: conductances become g new + (1 - g) old. Counts and clocks take a
+                share of a half and more for a transfer, a smaller one for none.
+            event: number that addresses the draws; the transfers up to now if None.
+        """
+        event = state.transfers if event is None else event
+        done = jnp.bool_(True) if share is None else share >= HALF
         weights = []
         for index, memory in enumerate(state.weights):
-            key = address(stream(self.key, "transfer"), index, state.transfers)
+            key = address(stream(self.key, "transfer"), index, event)
             words = memory.words
             if memory.cells is not None:
                 uniform = jax.random.uniform(stream(key, "sensing"), words.shape, jnp.float32)
-                words = sense(words, memory.cells, uniform, LEADING)
+                words = jnp.where(done, sense(words, memory.cells, uniform, LEADING), words)
             pair = self.transfer.program(words, memory.devices, key, self.estimator)
             weights.append(
                 memory._replace(
                     words=words,
-                    plus=self.memristor.program(memory.plus, pair.plus),
-                    minus=self.memristor.program(memory.minus, pair.minus),
-                    minus_targets=memory.minus_targets + negative(words).astype(jnp.int32),
+                    plus=self._programmed_to(memory.plus, pair.plus, share),
+                    minus=self._programmed_to(memory.minus, pair.minus, share),
+                    minus_targets=memory.minus_targets + (done & negative(words)).astype(jnp.int32),
                 )
             )
-        return HybridMemoryState(tuple(weights), state.samples, state.transfers + 1)
+        return HybridMemoryState(tuple(weights), state.samples, state.transfers + done.astype(jnp.int32))
+
+    def _programmed_to(self, old: MemristorState, conductance, share) -> MemristorState:
+        if share is None:
+            return self.memristor.program(old, conductance)
+        new = self.memristor.program(old, share * conductance + (1 - share) * old.programmed)
+        clock, event = jax.tree.map(
+            lambda a, b: jnp.where(share >= HALF, a, b), (new.clock, new.event), (old.clock, old.event)
+        )
+        return MemristorState(new.programmed, clock, event, old.key)
 
     def _programmed(self, memory: WeightMemory):
         """The read-out right after a transfer, before anything relaxed."""

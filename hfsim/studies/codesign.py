@@ -237,7 +237,7 @@ def search(
     The same draws as `optimise` with the same key; `together` designs are judged at once.
     """
     draws = stream(key, "population")
-    points = _grid(design, number) if grid else design.random(address(stream(key, "search"), 0), number)
+    points = grid_points(design, number) if grid else design.random(address(stream(key, "search"), 0), number)
 
     @jax.jit
     def judge(points):
@@ -251,8 +251,8 @@ def search(
     return Found(np.asarray(points[best]), float(values[best]), {k: float(v[best]) for k, v in terms.items()}, curve)
 
 
-def _grid(design: Design, number: int) -> Float[Array, "points free"]:
-    """As many points on each axis as make at most `number` of them, at the middles of equal shares."""
+def grid_points(design: Design, number: int) -> Float[Array, "points free"]:
+    """A full grid: as many points on each axis as make at most `number` of them, at the middles of equal shares."""
     axes = len(design.labels)
     each = max(1, int(np.floor(number ** (1 / axes) + 1e-9)))
     share = (np.arange(each) + 0.5) / each

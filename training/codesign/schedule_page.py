@@ -1,0 +1,263 @@
+"""The results of the study `schedule`, and its committed page."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from training.codesign.stage import Found
+from training.job import Results, Table, metric
+from training.plotting import CHIP, FLOAT, GREY
+from training.publish import footer, markdown, only
+
+FIGURES = ("codesign_schedule",)
+KINDS = {"learned": "learned", "random": "random search", "grid": "grid"}
+COLOURS = {"learned": CHIP, "random": FLOAT, "grid": GREY}
+MARKS = {"learned": "*", "random": "s", "grid": "^"}
+CAPTION = (
+    "Left: test accuracy against the energy of the training, of constant periods (line) and of schedules that were "
+    "learned or searched for. Right: the learned periods over the training; dotted, the constant period of the same "
+    "number of transfers."
+)
+
+
+def results_of(dataset: str, found: dict[str, Found], shares: tuple[float, ...], weights: tuple[float, ...]) -> Results:
+    """Metrics, figure and tables of the stages that are done."""
+    metrics = {
+        "shares": metric(list(shares), "1"),
+        "weights": metric(list(weights), "1"),
+        "dataset": metric(dataset, ""),
+    }
+    for name, of in found.items():
+        metrics |= {f"{name}_{entry}": {"value": value, "unit": "mixed"} for entry, value in of.items()}
+    value = {name: entry["value"] for name, entry in metrics.items()}
+    tables = tables_of(value)
+    done = "check_rows" in value
+    return Results(
+        title=f"When to transfer: learned on {dataset}",
+        metrics=metrics,
+        highlights=[
+            (f"{100 * row['gain_test'][0]:+.1f} points", f"learned, {row['expected_transfers']:.0f} transfers")
+            for row in value.get("check_rows", [])
+            if row["kind"] == "learned"
+        ],
+        figures={FIGURES[0]: (_figure(value), CAPTION)} if done else {},
+        tables=tables,
+        notes=[verdict(value)] if done else [],
+        summary=[verdict(value)] if done else [],
+    )
+
+
+def tables_of(value: dict[str, Any]) -> list[Table]:
+    """Every table of what is done by now, from metrics."""
+    makers = (
+        ("check_rows", schedules_table),
+        ("check_rows", constants_table),
+        ("estimators_rows", estimators_table),
+        ("ways_rows", ways_table),
+    )
+    return [make(value) for name, make in makers if name in value]
+
+
+def _percent(pair: list[float]) -> str:
+    return f"{100 * pair[0]:.1f} ± {100 * pair[1]:.1f}"
+
+
+def schedules_table(value: dict[str, Any]) -> Table:
+    """Each schedule that was found, beside the constant period of the same number of transfers."""
+    rows, all_rows = [], value["check_rows"]
+    for place, row in enumerate(all_rows):
+        said = [f"{row['weight']:g}"] if row["weight"] is not None else [""]
+        if row["kind"] == "best constant":
+            rows.append([*said, "best constant", *_numbers(row), "", ""])
+        if row["kind"] in KINDS:
+            equal = all_rows[place + 1]
+            rows.append([*said, KINDS[row["kind"]], *_numbers(row), _percent(equal["test"]), _gain(row["gain_test"])])
+    places = ", ".join(f"{100 * share:g} %" for share in value["shares"])
+    head = ["w", "schedule", f"k at {places} of the training", "transfers", "energy, mJ", "loss + w energy"]
+    head += ["validation, %", "test, %", "constant k of as many transfers, test, %", "gain, points"]
+    return Table(f"Fresh draws: mean and standard error of {value['check_runs']} runs", head, rows)
+
+
+def _numbers(row: dict[str, Any]) -> list[str]:
+    periods = " / ".join(f"{k:.0f}" for k in row["periods"])
+    energy = f"{row['energy_nJ'] / 1e6:.3f}"
+    accuracies = [_percent(row["validation"]), _percent(row["test"])]
+    return [periods, f"{row['expected_transfers']:.1f}", energy, f"{row['value']:.3f}", *accuracies]
+
+
+def _gain(pair: list[float]) -> str:
+    return f"{100 * pair[0]:+.1f} ± {100 * pair[1]:.1f}"
+
+
+def constants_table(value: dict[str, Any]) -> Table:
+    """Constant periods; wear."""
+    rows = [
+        [f"{row['periods'][0]:.0f}" if len(row["periods"]) == 1 else f"learned, w {row['weight']:g}"]
+        + [f"{row['expected_transfers']:.1f}", f"{row['energy_nJ'] / 1e6:.3f}", f"{row['wear']['memristor']:,.0f}"]
+        + [f"{row['wear']['fecap']:,.0f}", _percent(row["validation"]), _percent(row["test"])]
+        for row in value["check_rows"]
+        if row["kind"] in ("constant", "learned")
+    ]
+    head = ["k", "transfers", "energy, mJ", "trainings that the worst memristor survives", "the worst FeCAP"]
+    return Table("Constant periods and learned schedules", [*head, "validation, %", "test, %"], rows)
+
+
+def estimators_table(value: dict[str, Any]) -> Table:
+    """Bias and spread of the estimators of the slope."""
+    rows = []
+    for row in value["estimators_rows"]:
+        truth = f"{row['brute_force'][0]:+.3f} ± {row['brute_force'][1]:.3f}"
+        bias = f"{row['bias'][0]:+.3f} ± {row['bias'][1]:.3f}"
+        spread, price = f"{row['spread']:.3g}", f"{row['price']:.1f}"
+        rows.append([row["parameter"], row["estimator"], truth, f"{row['mean']:+.3f}", bias, spread, price])
+    caption = (
+        f"Slope of the validation loss in the logarithm of the parameter after {value['estimators_samples']} samples; "
+        f"{value['estimators_runs']} runs"
+    )
+    head = ["parameter", "estimator", "brute force", "mean", "bias", "standard deviation of a run"]
+    return Table(caption, [*head, "price, exact trainings"], rows)
+
+
+def ways_table(value: dict[str, Any]) -> Table:
+    """Memory and time of the ways through a whole training."""
+    rows = [
+        [row["way"], f"{row['megabytes']:.1f}"]
+        + ["" if row["seconds"] is None else f"{row['seconds'] / value['ways_evaluation_s']:.0f}"]
+        + ["" if row["slope"] is None else f"{row['slope']:.4g}"]
+        for row in value["ways_rows"]
+    ]
+    caption = (
+        f"One run of {value['ways_samples']:,} online steps, chunks of {value['ways_chunk']}; an exact training takes "
+        f"{value['ways_evaluation_s']:.3f} s"
+    )
+    return Table(caption, ["gradient", "memory, MiB", "time, exact trainings", "slope in ln k of all knots"], rows)
+
+
+def saving(value: dict[str, Any], row: dict[str, Any]) -> float | None:
+    """By which factor a constant period needs more energy for the same mean test accuracy; None where none reaches it.
+
+    Read off the curve of constant periods, linear in the logarithm of the energy.
+    """
+    curve = sorted((r["energy_nJ"], r["test"][0]) for r in value["check_rows"] if r["kind"] == "constant")
+    energies, accuracies = np.array(curve).T
+    reached = np.maximum.accumulate(accuracies)  # what so much energy or less reaches
+    if row["test"][0] > reached[-1] or row["test"][0] < reached[0]:
+        return None
+    place = int(np.argmax(reached >= row["test"][0]))
+    if place == 0:
+        return float(energies[0] / row["energy_nJ"])
+    ends = np.log(energies[place - 1 : place + 1])
+    share = (row["test"][0] - reached[place - 1]) / (reached[place] - reached[place - 1])
+    return float(np.exp(ends[0] + share * (ends[1] - ends[0])) / row["energy_nJ"])
+
+
+def verdict(value: dict[str, Any]) -> str:
+    """What the check says, in words."""
+    said = []
+    rows = value["check_rows"]
+    for row in rows:
+        if row["kind"] != "learned":
+            continue
+        gain, error = row["gain_test"]
+        how = (
+            "wins" if gain > 2 * error else "loses" if gain < -2 * error else "does not win beyond two standard errors"
+        )
+        factor = saving(value, row)
+        energy = "" if factor is None else f", and a constant one needs {factor:.2f} times its energy to be as accurate"
+        said.append(
+            f"At w = {row['weight']:g} the learned schedule {how}: {_gain(row['gain_test'])} points of test accuracy "
+            f"over a constant period of as many transfers{energy}; loss plus w energy {row['value']:.3f}, "
+            f"{_others(rows, row)}."
+        )
+    return " ".join(said)
+
+
+def _others(rows: list[dict[str, Any]], learned: dict[str, Any]) -> str:
+    others = [row for row in rows if row["weight"] == learned["weight"] and "value" in row and row is not learned]
+    kept = [row for row in others if row["kind"] in ("best constant", "random", "grid")]
+    return ", ".join(f"{KINDS.get(row['kind'], row['kind'])} {row['value']:.3f}" for row in kept)
+
+
+def _figure(value: dict[str, Any]) -> Figure:
+    figure = Figure(figsize=(9.4, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    rows = value["check_rows"]
+    curve = sorted((r["energy_nJ"] / 1e6, *r["test"]) for r in rows if r["kind"] == "constant")
+    energy, mean, error = 1.0 * np.array(curve).T
+    left.errorbar(energy, 100 * mean, 100 * error, fmt="o-", ms=4, capsize=2, color="black", label="constant k")
+    for kind, label in KINDS.items():
+        found = [(r["energy_nJ"] / 1e6, *r["test"]) for r in rows if r["kind"] == kind]
+        energy, mean, error = np.array(found).T
+        style = {"fmt": MARKS[kind], "ms": 10 if kind == "learned" else 5, "color": COLOURS[kind], "label": label}
+        left.errorbar(energy, 100 * mean, 100 * error, capsize=2, **style)
+    left.set(xscale="log", xlabel="energy of the training [mJ]", ylabel="test accuracy [%]")
+    left.legend(fontsize=8)
+    for place, row in enumerate(rows):
+        if row["kind"] != "learned":
+            continue
+        (line,) = right.plot(
+            100 * np.array(value["shares"]), row["periods"], "o-", ms=4, label=f"w = {row['weight']:g}"
+        )
+        right.axhline(rows[place + 1]["periods"][0], color=line.get_color(), ls=":", lw=1)
+    right.set(yscale="log", xlabel="progress of the training [%]", ylabel="period k [samples]")
+    right.legend(fontsize=8)
+    return figure
+
+
+def page(results: list[dict]) -> str:
+    """The page of one run."""
+    result = only(results)
+    value = {name: entry["value"] for name, entry in result["metrics"].items()}
+    schedules, constants, estimators, ways = tables_of(value)
+    prices = [value[f"learned_{w:g}_price"] for w in value["weights"]]
+    trainings = [value[f"learned_{w:g}_trainings"] for w in value["weights"]]
+    lines = [
+        "# When to transfer: a learned schedule",
+        "",
+        f"A network of 32 hidden features learns {value['dataset']} online, {value['ways_samples']:,} samples, on the "
+        "hybrid chip with measured transfers. Its transfers follow a clock of the period k(t), whose logarithm is "
+        "linear between knots. The knots lower loss of the validation part plus w times energy, in units of the energy "
+        "at k = 100; energy is from physics ([energy](../models/energy.md)).",
+        "",
+        "The gradient is a score function: gates are drawn with the probability 1/k(t), and the loss of the other "
+        "runs is the baseline. What is found then transfers by the clock, without draws. A value with its gradient "
+        f"cost {min(prices):.2f} to {max(prices):.2f} trainings per training. A schedule took {min(trainings):,.0f} to "
+        f"{max(trainings):,.0f} trainings; random search ({value['random_designs']} schedules, "
+        f"{value['random_runs']} runs of each) and grid ({value['grid_designs']}, {value['grid_runs']}) had as many in "
+        "all, and served all three w.",
+        "",
+        verdict(value),
+        "",
+        "![When to transfer](../figures/codesign_schedule.png)",
+        "",
+        "Every row below is judged anew by fresh draws, with an even phase of the clock in each run. Test samples were "
+        "used once.",
+        "",
+        *markdown(schedules),
+        "",
+        "The same, with wear (the worst cell by the article's rule):",
+        "",
+        *markdown(constants),
+        "",
+        "## Estimators of the gradient",
+        "",
+        f"{estimators.caption}. Brute force: central differences of exact trainings with common draws. Widths are in "
+        "periods. The price of a score function has no way back through the training.",
+        "",
+        *markdown(estimators),
+        "",
+        "One sample at a time and a rate of 0.1 make the training chaotic: slopes through it grow from step to step, "
+        "and their spread with them. The score function knows the loss alone, which is bounded: so it learns here.",
+        "",
+        "## Ways through a whole training",
+        "",
+        f"{ways.caption}. Straight-through gates of width 0.1; reverse mode gives the slopes in the knots, the "
+        "learning rate and the spread of the memristors at once. Reverse and forward mode are the same number but for "
+        "rounding, which chaos magnifies.",
+        "",
+        *markdown(ways),
+        "",
+        *footer(results),
+    ]
+    return "\n".join(lines)
