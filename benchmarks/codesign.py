@@ -8,10 +8,9 @@ compilation.
 import time
 
 import jax
-import optax
 
 from benchmarks.measure import Row, interleaved_seconds
-from hfsim.studies import Design, optimise
+from hfsim.studies import LBFGS, Design, optimise
 from training.codesign import staircase_model as model
 from training.codesign.staircase_study import STEPS
 
@@ -43,7 +42,7 @@ def _gradient(mechanism: str, design: Design, objective) -> Row:
 
 def _search(mechanism: str, design: Design, objective) -> Row:
     began = time.perf_counter()
-    optimise(design, objective, jax.random.key(0), optimiser=optax.lbfgs(), steps=STEPS)
+    optimise(design, objective, jax.random.key(0), optimiser=LBFGS(), steps=STEPS)
     seconds = time.perf_counter() - began
     case, bar = f"{mechanism}: search of {STEPS} steps, compilation included", f"at most {BAR_SEARCH:g} s"
     return Row(case, seconds, "none", None, None, bar, seconds <= BAR_SEARCH)

@@ -1,5 +1,6 @@
 """Questions asked of a device or a network: co-design."""
 
+from hfsim.studies.codesign import LBFGS as LBFGS
 from hfsim.studies.codesign import Found as Found
 from hfsim.studies.codesign import optimise as optimise
 from hfsim.studies.codesign import pareto as pareto

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 import optimistix as optx
 from jaxtyping import Array, Float, Key
+from scipy.optimize import minimize
 
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
@@ -45,6 +46,21 @@ GRADIENT_COST = 5.0
 """Evaluations that one value with its gradient is taken to cost, in comparisons with searches without gradients."""
 _BLOCK = 50
 """Steps between two entries of the journal."""
+_FAR = 1e10
+"""In place of a value that is not finite."""
+
+
+class LBFGS(NamedTuple):
+    """The quasi-Newton search of Byrd, Lu, Nocedal and Zhu (scipy's L-BFGS-B), every evaluation of its line searches
+    an iterate: for few parameters and narrow valleys, where a step of a fixed length creeps.
+
+    Args:
+        memory: pairs of steps and slopes that it keeps.
+        tolerance: relative fall of the value of an iteration below which it ends.
+    """
+
+    memory: int = 20
+    tolerance: float = 1e-6
 
 
 def optimise(
@@ -52,7 +68,7 @@ def optimise(
     objective: Objective,
     key: Key[Array, ""],
     *,
-    optimiser: optax.GradientTransformation | optx.AbstractLeastSquaresSolver | None = None,
+    optimiser: optax.GradientTransformation | LBFGS | optx.AbstractLeastSquaresSolver | None = None,
     steps: int = 200,
     restarts: int = 1,
     starts: Float[Array, "starts free"] | None = None,
@@ -67,10 +83,10 @@ def optimise(
         design: what is free; the first start is its model, others are drawn inside the bounds.
         objective: judged with one key throughout, so that designs are compared with the same draws.
         key: of draws and starts.
-        optimiser: an optax transformation (with a line search too, such as `optax.lbfgs`), or an optimistix
-            least-squares solver for an objective of squares and limits; None takes Adam at 0.05 with a cosine decay
+        optimiser: an optax transformation; `LBFGS()`, for narrow valleys of few parameters; or an optimistix
+            least-squares solver for an objective of squares and limits. None takes Adam at 0.05 with a cosine decay
             over the steps.
-        steps: of each start; a solver may end before.
+        steps: of each start; all but an optax transformation may end before.
         restarts: starts.
         starts: free numbers to start from in place of those.
         log: a JSONL file that gets a line for every iterate; one that exists is gone on with.
@@ -92,15 +108,27 @@ def optimise(
     journal = Journal(log, about)
     if isinstance(optimiser, optx.AbstractLeastSquaresSolver):
         _solve(design, objective, draws, optimiser, steps, starts, journal, progress)
+    elif isinstance(optimiser, LBFGS):
+        gradient = _gradient(design, objective, draws)
+        _quasi_newton(lambda z: gradient(z, objective.limits), optimiser, steps, starts, journal, progress)
     else:
         chosen = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
         _descend(design, objective, draws, chosen, steps, starts, journal, progress)
     return _best(journal)
 
 
+def _gradient(design: Design, objective: Objective, draws) -> Callable[..., Any]:
+    """Compiled once: (z, limits) to ((value, terms), gradient)."""
+
+    def judged(z, limits):
+        found = objective(design.model_of(z), draws, limits)
+        return found.value, found.terms
+
+    return jax.jit(jax.value_and_grad(judged, has_aux=True))
+
+
 def _descend(design, objective, draws, optimiser, steps, starts, journal, progress) -> None:
     """Steps of an optax transformation from all starts at once."""
-    optimiser = optax.with_extra_args_support(optimiser)
 
     def judged(z):
         found = objective(design.model_of(z), draws)
@@ -109,14 +137,11 @@ def _descend(design, objective, draws, optimiser, steps, starts, journal, progre
     def step(carry, _):
         z, state = carry
         (value, terms), gradient = jax.value_and_grad(judged, has_aux=True)(z)
-        change, moved = optimiser.update(
-            gradient, state, z, value=value, grad=gradient, value_fn=lambda z: judged(z)[0]
-        )
+        change, moved = optimiser.update(gradient, state, z)
         new: Any = (optax.apply_updates(z, change), moved)
-        sound = jnp.isfinite(value) & jnp.all(jnp.isfinite(new[0]))
+        sound = jnp.isfinite(value) & jnp.all(jnp.isfinite(gradient))
         carry = jax.tree.map(lambda a, b: jnp.where(sound, a, b), new, (z, state))
-        tried: Any = optax.tree_utils.tree_get(moved, "num_linesearch_steps", 0)  # none without a line search
-        return carry, (z, value, jnp.linalg.norm(gradient), jnp.asarray(1 + tried), terms)
+        return carry, (z, value, jnp.linalg.norm(gradient), terms)
 
     @jax.jit
     def block(carry, length):
@@ -129,14 +154,13 @@ def _descend(design, objective, draws, optimiser, steps, starts, journal, progre
         carry, done = jax.tree.unflatten(tree, kept), journal.state["done"]
     while done < steps:
         size = min(_BLOCK, steps - done)
-        carry, (z, value, slope, gradients, terms) = jax.tree.map(np.asarray, block(carry, np.empty(size)))
+        carry, (z, value, slope, terms) = jax.tree.map(np.asarray, block(carry, np.empty(size)))
         lines = [
             {
                 "start": start,
                 "step": done + number,
                 "value": finite(value[start, number]),
                 "slope": finite(slope[start, number]),
-                "gradients": int(gradients[start, number]),
                 "terms": {name: finite(x[start, number]) for name, x in terms.items()},
                 "z": z[start, number].tolist(),
             }
@@ -147,6 +171,36 @@ def _descend(design, objective, draws, optimiser, steps, starts, journal, progre
         journal.write(lines, {"done": done, "carry": [np.asarray(leaf).tolist() for leaf in jax.tree.leaves(carry)]})
         if progress is not None:
             progress(f"{done} of {steps} steps: {_best(journal).value:.6g}")
+
+
+def _quasi_newton(gradient, optimiser, steps, starts, journal, progress) -> None:
+    """Iterates of L-BFGS, one start after another; what the journal holds is not computed again."""
+    kept = list(journal.lines)
+    for number, start in enumerate(starts):
+
+        def judged(z, number=number, start=start):
+            if kept and kept[0]["start"] == number:
+                line = kept.pop(0)
+            else:
+                (value, terms), slope = jax.tree.map(np.asarray, gradient(jnp.asarray(z, start.dtype)))
+                sound = bool(np.isfinite(value) and np.all(np.isfinite(slope)))
+                line = {
+                    "start": number,
+                    "step": sum(one["start"] == number for one in journal.lines),
+                    "value": float(value) if sound else None,
+                    "slope": slope.tolist() if sound else None,
+                    "terms": {name: finite(x) for name, x in terms.items()},
+                    "z": np.asarray(z, float).tolist(),
+                }
+                journal.write([line], {})
+            if line["value"] is None:  # the line search turns back
+                return _FAR, np.zeros(len(start))
+            return line["value"], np.asarray(line["slope"], float)
+
+        options = {"maxiter": steps, "maxcor": optimiser.memory, "ftol": optimiser.tolerance}
+        minimize(judged, np.asarray(start, float), jac=True, method="L-BFGS-B", options=options)
+        if progress is not None:
+            progress(f"start {number}: {_best(journal).value:.6g}")
 
 
 def _solve(design, objective, draws, solver, steps, starts, journal, progress) -> None:
@@ -168,7 +222,7 @@ def _solve(design, objective, draws, solver, steps, starts, journal, progress) -
         for number in range(steps):
             found = jax.tree.map(np.asarray, judge(z))
             terms = {name: finite(x) for name, x in found.terms.items()}
-            line = {"start": start, "step": number, "value": finite(found.value), "gradients": 1, "terms": terms}
+            line = {"start": start, "step": number, "value": finite(found.value), "terms": terms}
             lines.append({**line, "z": np.asarray(z).tolist()})
             if bool(ended(y=z, state=state)[0]):
                 break
@@ -184,7 +238,7 @@ def _best(journal: Journal) -> Found:
     if not np.any(np.isfinite(values)):
         raise InputError("objective", "be finite at some start", "none")
     line = journal.lines[int(np.argmin(values))]
-    cost = GRADIENT_COST * np.cumsum([line["gradients"] for line in journal.lines])
+    cost = GRADIENT_COST * np.arange(1, len(values) + 1)
     best = np.stack([cost, np.minimum.accumulate(values)], axis=1)
     return Found(np.asarray(line["z"]), line["value"], line["terms"], best)
 
@@ -197,31 +251,41 @@ def pareto(
     name: str,
     limits: list[float],
     begin: Float[Array, " free"] | None = None,
+    optimiser: LBFGS = LBFGS(),
+    steps: int = 200,
     progress: Callable[[str], None] | None = None,
-    **options: Any,
 ) -> list[Found]:
     """Best designs for each limit of one term: the front of the objective against it.
 
     Each limit starts from the best design of the one before it, and from where the first began.
 
+    The program is compiled once for all limits.
+
     Args:
         design: what is free.
         objective: whose term `name` gets the limits.
-        key: of draws and starts, the same for each limit.
-        name: of the term.
+        key: of draws, the same for each limit.
+        name: of the term, which must have a limit.
         limits: in the order of the search.
         begin: free numbers to begin with; None takes those of the design's model.
+        optimiser: how each is found.
+        steps: of each start.
         progress: called with a line for each limit.
-        options: of `optimise`, except starts and log.
 
     Raises:
         InputError: no such term, or as `optimise`.
     """
+    draws = stream(key, "population")
+    place = objective.place(name)
+    require_matter(design, lambda model: objective(model, draws).value)
+    gradient = _gradient(design, objective, draws)
     first = design.start() if begin is None else begin
     front, best = [], first
     for limit in limits:
+        journal, given = Journal(None, {}), objective.limits.at[place].set(limit)
         starts = jnp.stack([first, best])
-        found = optimise(design, objective.with_limit(name, limit), key, starts=starts, **options)
+        _quasi_newton(lambda z, given=given: gradient(z, given), optimiser, steps, starts, journal, None)
+        found = _best(journal)
         best = jnp.asarray(found.z, best.dtype)
         front.append(found)
         if progress is not None:

@@ -152,15 +152,35 @@ class Objective:
             if term.limit is None and term.weight == 0:
                 raise InputError(f"terms.{term.name}", "have a weight or a limit", "neither")
 
-    def __call__(self, model: Any, key: Key[Array, ""]) -> Judged:
-        """Judge a model; sample i of a term's population is addressed by (key, term, i)."""
+    @property
+    def limits(self) -> Float[Array, " terms"]:
+        """Limit of each term; infinite where there is none."""
+        return jnp.asarray([jnp.inf if term.limit is None else term.limit for term in self.terms])
+
+    def place(self, name: str) -> int:
+        """Number of a term that has a limit.
+
+        Raises:
+            InputError: no such term.
+        """
+        known = [term.name for term in self.terms if term.limit is not None]
+        if name not in known:
+            raise InputError("name", f"be one of the limited terms ({', '.join(known) or 'none here'})", name)
+        return [term.name for term in self.terms].index(name)
+
+    def __call__(self, model: Any, key: Key[Array, ""], limits: Float[Array, " terms"] | None = None) -> Judged:
+        """Judge a model; sample i of a term's population is addressed by (key, term, i).
+
+        `limits` take the place of the terms' own, where these have one.
+        """
         value, found = jnp.asarray(0.0), {}
-        for term in self.terms:
+        limits = self.limits if limits is None else limits
+        for term, limit in zip(self.terms, limits, strict=True):
             statistic = term.statistic(self._population(term, model, key))
             found[term.name] = statistic
             value = value + term.weight * statistic
             if term.limit is not None:
-                value = value + term.penalty * _excess(term, statistic) ** 2
+                value = value + term.penalty * _excess(statistic, limit) ** 2
         return Judged(value, found)
 
     def residuals(self, model: Any, key: Key[Array, ""]) -> Float[Array, " residuals"]:
@@ -178,19 +198,8 @@ class Objective:
                     raise InputError(f"terms.{term.name}", must, type(term.statistic).__name__)
                 parts.append(jnp.ravel(values) * (term.weight / term.statistic.samples) ** 0.5)
             if term.limit is not None:
-                parts.append(term.penalty**0.5 * _excess(term, term.statistic(values))[None])
+                parts.append(term.penalty**0.5 * _excess(term.statistic(values), term.limit)[None])
         return jnp.concatenate(parts)
-
-    def with_limit(self, name: str, limit: float) -> "Objective":
-        """The same with another limit of one term.
-
-        Raises:
-            InputError: no such term.
-        """
-        if name not in [term.name for term in self.terms]:
-            raise InputError("name", f"be one of {', '.join(term.name for term in self.terms)}", name)
-        terms = [term._replace(limit=limit) if term.name == name else term for term in self.terms]
-        return Objective(terms, self.together)
 
     def _population(self, term: Term, model: Any, key: Key[Array, ""]) -> Float[Array, "samples ..."]:
         own, samples = stream(key, term.name), term.statistic.samples
@@ -200,7 +209,6 @@ class Objective:
         return jax.lax.map(lambda k: term.measure(model, k), keys, batch_size=min(self.together, samples))
 
 
-def _excess(term: Term, statistic: Float[Array, ""]) -> Float[Array, ""]:
+def _excess(statistic: Float[Array, ""], limit) -> Float[Array, ""]:
     """How far a statistic lies above its limit, as a share of it."""
-    assert term.limit is not None
-    return jnp.maximum(statistic / term.limit - 1, 0.0)
+    return jnp.maximum(statistic / limit - 1, 0.0)
