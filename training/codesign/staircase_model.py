@@ -23,6 +23,9 @@ LOW, HIGH = 1.4, 103.9
 """Outer levels of the published window [uS]."""
 SUPPLY = 4.8
 """Highest voltage of the chip [V], stated: word lines."""
+_ERROR = 0.02
+"""Weight of the weight error beside the logarithm of the worst misread, chosen: it decides between designs of about the
+same misread, and costs no hundredth of a sigma."""
 _WINDOW = 0.005
 """Share of the window by which its ends may move, chosen: half a uS, a seventeenth of the spread."""
 _VARIABLES = (
@@ -79,7 +82,7 @@ def objective(mechanism: str) -> Objective:
         [
             # a logarithm: a search feels the same slope at 30 and at 20 %
             Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread))),
-            Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread), 0.1),
+            Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread), _ERROR),
             Term("window", ends, 0.01, statistic=SquaredNorm()),
             *_limits(mechanism),
         ]
@@ -96,7 +99,7 @@ def free_objective(mechanism: str, exponent: float) -> Objective:
     """The window is free too, and so is the spread: see `free_spread`."""
     spread = free_spread(mechanism, exponent)
     misread = Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread(m))))
-    error = Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread(m)), 0.1)
+    error = Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread(m)), _ERROR)
     return Objective([misread, error, *_limits(mechanism)])
 
 

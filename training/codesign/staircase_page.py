@@ -1,6 +1,6 @@
 """The committed page of the staircase study."""
 
-from training.codesign.staircase_tables import accuracy_table, designs_table, free_table, values_table
+from training.codesign.staircase_tables import accuracy_table, designs_table, free_table, slopes_table, values_table
 from training.publish import footer, markdown, only
 
 FIGURES = ("codesign_staircase", "codesign_staircase_search", "codesign_staircase_tolerances")
@@ -46,6 +46,12 @@ def page(results: list[dict]) -> str:
         f"{accuracy_table(found).caption}: transfers to these levels in place of the published table.",
         "",
         *markdown(accuracy_table(found)),
+        "",
+        "## Slopes",
+        "",
+        f"{slopes_table(found).caption}, double precision, at the published chip.",
+        "",
+        *markdown(slopes_table(found)),
         "",
         *footer(results),
     ]

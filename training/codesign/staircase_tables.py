@@ -86,6 +86,25 @@ def free_table(found: dict[str, Found]) -> Table:
     return Table("Window and spread free", head, rows)
 
 
+def slopes_table(found: dict[str, Found]) -> Table:
+    """Largest differences between gradients and central differences, of each term and free number."""
+    rows = []
+    for mechanism in MECHANISMS:
+        one = found.get(f"slopes {mechanism}")
+        if one is None:
+            continue
+        gradient, expected = np.asarray(one["gradient"]), np.asarray(one["differences"])
+        for name, g, e in zip(one["terms"], gradient, expected, strict=True):
+            scale = max(float(np.abs(e).max()), 1e-300)
+            row = [f"{x:.1e}" if abs(x) > 1e-12 * scale else "0" for x in e]
+            rows.append([f"{mechanism}, {name}", *row, f"{np.abs(g - e).max() / scale:.0e}"])
+        labels = one["labels"]
+    head = ["term", *labels, "largest error of the gradient"] if rows else ["term"]
+    return Table(
+        "Slopes in the free numbers (central differences), and the gradient's error over the largest", head, rows
+    )
+
+
 def accuracy_table(found: dict[str, Found]) -> Table:
     """Networks that learned on the levels before and after."""
     one = found.get("accuracy")

@@ -242,10 +242,10 @@ class RetrainedObjective(Objective):
         super().__init__(terms)
         self.task, self.retrainings = task, retrainings
 
-    def __call__(self, model: TenYears, key: Key[Array, ""]) -> Judged:
+    def __call__(self, model: TenYears, key: Key[Array, ""], limits: Float[Array, " terms"] | None = None) -> Judged:
         def one(own):
             planned = model.planned(model.retrained(self.task, stream(own, "retraining")))
-            return Objective.__call__(self, planned, own)
+            return Objective.__call__(self, planned, own, limits)
 
         keys = jax.vmap(lambda n: address(key, n))(jnp.arange(self.retrainings))
         return jax.tree.map(lambda each: jnp.mean(each, axis=0), jax.vmap(one)(keys))
