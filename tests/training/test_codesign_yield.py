@@ -16,6 +16,7 @@ from training.__main__ import main
 from training.codesign import yield_results, yield_study
 from training.codesign.yield_chips import (
     Chips,
+    Levels,
     Spreads,
     Words,
     draw,
@@ -34,7 +35,8 @@ def small(mechanism, number=40):
     rng = np.random.default_rng(0)
     layers = tuple(jnp.asarray(rng.integers(-511, 512, shape), float) for shape in zip(SIZES, SIZES[1:], strict=False))
     images = rng.uniform(-1, 1, (number, SIZES[0]))
-    chips = Chips.make(transfer_line(hfsim.load_card("cea-leti-2025-hybrid"), mechanism), Words(layers), images, [0])
+    line = transfer_line(hfsim.load_card("cea-leti-2025-hybrid"), mechanism)
+    chips = Chips.make(line, Words(layers), images, [0], Levels.solve(line))
     codes = chips.words.codes
     zero, one = jnp.zeros_like(codes), jnp.ones_like(codes)
     labels = jnp.argmax(chips.logits(chips.levels(codes, zero, one, zero)), axis=-1)
@@ -43,8 +45,8 @@ def small(mechanism, number=40):
 
 @pytest.fixture(scope="module", params=MECHANISMS)
 def chips(request):
-    with jax.enable_x64(True):
-        yield small(request.param)
+    with jax.enable_x64(True):  # left before other tests, which are of single precision
+        return small(request.param)
 
 
 # --------------------------------------------------------------------------------------------------- levels
@@ -143,7 +145,8 @@ def test_a_scaled_specification_stays_inside_its_bounds():
 def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
     for module in (yield_study, yield_results):
         monkeypatch.setattr(module, "MECHANISMS", ("saturation",))
-    monkeypatch.setattr(yield_study, "REPEATS", 2)
+    for name in ("REPEATS", "BISECTIONS"):
+        monkeypatch.setattr(yield_study, name, 2)
     options = ["--chips", "40", "--steps", "2", "--epochs", "2", "--samples", "200", "--quiet"]
     run = tmp_path / "run"
     assert main(["codesign", "--study", "yield", *options, "--run-dir", str(run)]) == 0

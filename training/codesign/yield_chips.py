@@ -225,10 +225,11 @@ class Chips(eqx.Module):
     share: Float[Array, ""]  # of the variances, what is the chip's
 
     @classmethod
-    def make(cls, line: TransferLine, words: Words, images, labels, *, own=0.0, share=CHIP_SHARE) -> "Chips":
-        """Solve the levels of `line`; `own` [uS] is a spread of the conductances beside that of the devices."""
+    def make(
+        cls, line: TransferLine, words: Words, images, labels, levels: Levels, *, own=0.0, share=CHIP_SHARE
+    ) -> "Chips":
+        """On the solved `levels` of `line`; `own` [uS] is a spread of the conductances beside that of the devices."""
         images, labels = jnp.asarray(images), jnp.asarray(labels)
-        levels = Levels.solve(line)
         span = (levels(float(CODES - 1), 0.0, 1.0, 0.0) - levels(0.0, 0.0, 1.0, 0.0)) * CODES / (CODES - 1)
         own, share = (jnp.asarray(x, jnp.result_type(float)) for x in (own, share))
         return cls(line, levels, words, images, labels, span, own, share)

@@ -54,7 +54,8 @@ def _search(value, done) -> Figure:
             right.bar(places + 0.16 * (number - 2), spreads, 0.15, color=colour, label=label)
         right.set_xticks(places, [SYMBOLS[x] for x in ("P_r", "E_c", "V_C")])
         right.set(ylabel="standard deviation [%]", yscale="log", title=name)
-        right.legend(fontsize=8)
+        right.set_ylim(top=6 * right.get_ylim()[1])  # room for the legend
+        right.legend(fontsize=8, ncols=2, loc="upper center")
     return figure
 
 

@@ -1,5 +1,6 @@
 """Metrics, tables and sentences of the study of yield."""
 
+import math
 from typing import Any
 
 from hfsim.hybrid import MECHANISMS
@@ -118,6 +119,10 @@ def _slopes(of: dict[str, Any], mechanism: str) -> Table:
     return Table(f"{mechanism}: slopes of the quantile, 95 % interval over populations", head, rows)
 
 
+def _tightness(spreads: list[float]) -> float:
+    return -sum(math.log(x) for x in spreads)
+
+
 def sentences(value: dict[str, Any], mechanism: str) -> list[str]:
     """What the counts say, in words."""
     of = _of(value, mechanism)
@@ -138,11 +143,13 @@ def sentences(value: dict[str, Any], mechanism: str) -> list[str]:
     right = [abs(full - surface) for full, surface in of["circuit_right"]]
     said.append(
         f"Solved cell by cell, levels differ from the surfaces by {of['circuit_rms']:.2f} uS (largest "
-        f"{of['circuit_largest']:.1f} uS), and {len(right)} chips tell {max(right)} images at most otherwise, of "
-        f"{of['test_number']}."
+        f"{of['circuit_largest']:.1f} uS); numbers of right images of {len(right)} such chips differ by "
+        f"{max(right)} at most."
     )
     said.append(
         f"At the claim, smooth accuracies put the points lost at the quantile at {of['bias_gradient_smooth']:.2f}, "
-        f"counted ones at {of['bias_gradient_counted']:.2f}."
+        f"counted ones at {of['bias_gradient_counted']:.2f}. Minus the sum of ln sigma is "
+        f"{of['gradient_tightness']:.2f} as claimed, {_tightness(of['margin_spreads']):.2f} with the factor for "
+        f"chips, {_tightness(of['images_spreads']):.2f} with that for images, which asks more than most of them need."
     )
     return [" ".join(said)]

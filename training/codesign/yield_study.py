@@ -8,7 +8,7 @@ spreads that it claims are scaled by factors, found on further chips, and all ar
 both mechanisms that the published levels admit.
 """
 
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -27,7 +27,7 @@ from hfsim.studies import Found as Best
 from hfsim.studies.codesign import GRADIENT_COST
 from training.codesign.configuration import CoDesign
 from training.codesign.stage import Found, Stage
-from training.codesign.yield_chips import Chips, Spreads, Words, published_filament, solve_cells
+from training.codesign.yield_chips import Chips, Levels, Spreads, Words, published_filament, solve_cells
 from training.codesign.yield_network import CARD, images, learn
 from training.codesign.yield_results import present as present
 
@@ -114,6 +114,12 @@ def _keys(key, number: int):
     return jax.vmap(lambda chip: address(key, chip))(jnp.arange(number))
 
 
+@cache
+def _levels(mechanism: str) -> Levels:
+    """Solved once for all stages."""
+    return Levels.solve(transfer_line(hfsim.load_card(CARD), mechanism))
+
+
 class Bench:
     """What a mechanism's stages share: its chips on validation and test images, keys by name."""
 
@@ -121,7 +127,7 @@ class Bench:
         line = transfer_line(hfsim.load_card(CARD), mechanism)
         self.words = Words(tuple(jnp.asarray(layer, jnp.float32) for layer in network["words"]))
         data = images(config)
-        self.validation = Chips.make(line, self.words, *data.validation)
+        self.validation = Chips.make(line, self.words, *data.validation, _levels(mechanism))
         self.test = eqx.tree_at(
             lambda chips: (chips.images, chips.labels), self.validation, tuple(map(jnp.asarray, data.test))
         )
