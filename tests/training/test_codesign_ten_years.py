@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -152,13 +153,14 @@ def test_a_small_run_and_its_page(tmp_path, monkeypatch):
     task = small_task(3)
     made = np.stack([np.asarray(COUNTS.pulses(jnp.asarray(LEVELS), a)) for a in ACCEPTANCES])
     ages = np.linspace(0.9, 0.8, 4)
+    checked: Any = (ages, 1 - ages, 1.0, 2.0, 0)
     monkeypatch.setattr(study, "BUDGETS", ())
     for name in ("RETRAININGS", "NETWORKS", "CHIPS", "FRESH_CHIPS"):
         monkeypatch.setattr(study, name, 1)
     monkeypatch.setattr(study, "simulated_counts", lambda key: made)
     monkeypatch.setattr(study.Task, "of", lambda data, key: task)
     monkeypatch.setattr(study, "search", lambda design, objective, key, *, number, together, grid: _start(design))
-    monkeypatch.setattr(study, "check", lambda model, **options: Checked(ages, 1 - ages, 1.0, 2.0, 0))
+    monkeypatch.setattr(study, "check", lambda model, **options: Checked(*checked))
     slopes = {"measures": ["loss"], "labels": ["G_min"], "gradient": [[1.0]], "differences": [[1.0]]}
     monkeypatch.setattr(study.Study, "slopes", lambda self, found: slopes)
     path = tmp_path / "run"

@@ -30,7 +30,7 @@ from jaxtyping import Array, Float, Int, Key
 from hfsim.cards import load_card
 from hfsim.crossbar.compensation import Overshoot
 from hfsim.crossbar.encoding import SingleEnded
-from hfsim.crossbar.weight_scaling import LargestWeight
+from hfsim.crossbar.weight_scaling import LargestWeight, UnscaledWeights
 from hfsim.devices.retention import CMORetention
 from hfsim.devices.retention.cmo import LinearSpread
 from hfsim.draws import address, normal, stream
@@ -147,13 +147,17 @@ class TenYears(PhysicalModel):
         return ahead(self.retention, self.encoding.targets(w))
 
     def aware(self) -> HardwareAware:
-        """What retraining sees: the chip at ten years without its mean law, errors multiplied."""
-        still = dataclasses.replace(self.programmed, drift=jnp.zeros_like(self.retention.drift))
+        """What retraining sees: the chip at ten years without its mean law and its window's ends, errors multiplied.
+
+        Its weights are scaled already. The slope of a maximum and of a clipped number jumps, and with it the steps of
+        a training that follows it: so the scale is held in each step, and nothing is clipped.
+        """
+        still = dataclasses.replace(self.programmed, drift=jnp.zeros_like(self.retention.drift), window=None)
         return HardwareAware(
             still,
             self.encoding,
             FixedTime(time=jnp.asarray(LIFE)),
-            scaling=LargestWeight(),
+            scaling=UnscaledWeights(),
             spread_factor=self.training_noise,
             temperature=jnp.asarray(ROOM),
             analog=matrices,
@@ -170,8 +174,13 @@ class TenYears(PhysicalModel):
             drawn = address(stream(key, "steps"), number)
             batch = jax.random.randint(stream(drawn, "batch"), (min(BATCH, count),), 0, count)
 
+            scales = [LargestWeight().scale(layer.W) for layer in network]
+
             def loss(network):
-                return cross_entropy(aware.perturbed(network, drawn), task.images[batch], task.labels[batch])
+                w = [layer.W / scale for layer, scale in zip(network, scales, strict=True)]
+                read = zip(network, aware.perturbed(w, drawn), scales, strict=True)
+                chip = tuple(Layer(W * scale, layer.b) for layer, W, scale in read)
+                return cross_entropy(chip, task.images[batch], task.labels[batch])
 
             change, state = optimiser.update(jax.grad(loss)(network), state)
             return (optax.apply_updates(network, change), state), None
