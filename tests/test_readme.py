@@ -31,3 +31,13 @@ def test_the_python_examples_run(scopes):
 def test_linked_files_exist():
     for target in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
         assert (README.parent / target).exists(), target
+
+
+def test_the_example_of_the_page_on_codesign_runs():
+    page = (README.parent / "docs" / "codesign.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    scope = {}
+    exec(compile(block, "docs/codesign.md", "exec"), scope)
+    assert scope["found"].terms["misread"] < 0.29 and scope["found"].terms["energy"] < 2.02e6
+    cells = np.asarray(scope["made"].cells)
+    np.testing.assert_allclose(cells, 0.01 * np.round(cells / 0.01), atol=1e-6)

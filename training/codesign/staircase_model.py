@@ -30,12 +30,13 @@ _WINDOW = 0.005
 """Share of the window by which its ends may move, chosen: half a uS, a seventeenth of the spread."""
 _VARIABLES = (
     # chosen: areas within a factor of four of the chip's, lithography in hundredths of the minimum cell; voltages from
-    # a converter of 10 mV; pulses of a 100 MHz clock; the grid of a 130 nm technology
+    # a converter of 10 mV; pulses of a 100 MHz clock, within a decade of the published 10 us, at which the drop over
+    # the growing filament, V_C, was inferred; the grid of a 130 nm technology
     Variable("cells", 0.25, 16.0, grid=0.01),
     Variable("drive.V_SL", 2.0, SUPPLY, grid=0.01),
     Variable("drive.V_BL", -2.5, 0.0, grid=0.01),
     Variable("drive.V_SET", 1.0, SUPPLY, grid=0.01),
-    Variable("drive.width", 100.0, 1e5, grid=10.0),
+    Variable("drive.width", 1e3, 1e5, grid=10.0),
     Variable("transistor.W", 0.2, 10.0, grid=0.01),
 )
 
