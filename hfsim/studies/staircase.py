@@ -8,13 +8,13 @@ worst misread is 20.0 % at the published spread, of the published levels 32 %. M
 921 (2025).
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from hfsim.circuits.transfer_line import TransferLine
+from hfsim.circuits.transfer_line import TransferLine, code_bits
 from hfsim.devices.breakdown import DielectricBreakdown
-from hfsim.hybrid.transfers import CircuitTransfer
 
 _ORDER = 16.0
 """Of the norm that stands for the maximum: above it by at most 13 % of seven equal ones."""
@@ -51,11 +51,24 @@ def weight_error(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
 def spread(line: TransferLine, own: Float[Array, ""], exponent, reference) -> Float[Array, " 8"]:
     """Standard deviation [uS] of each level: the memristor's own, own (G/reference)^exponent, and what mismatch makes.
 
-    An exponent of 0 is the published spread, the same at all levels; `own` and `reference` in uS.
+    An exponent of 0 is the published spread, the same at all levels; `own` and `reference` in uS. Mismatch of the
+    minimum cells' charges and of the transistor's threshold: half the difference of levels one deviation up and down.
     """
-    transfer = CircuitTransfer.from_line(line)
-    level = jnp.maximum(transfer.levels(), 0.01 * reference)
-    return jnp.sqrt((own * (level / reference) ** exponent) ** 2 + transfer.mismatch**2)
+    bits = code_bits(jnp.arange(8))
+    charge = line.switchable_charge(bits)
+    cells = jnp.sum(bits * line.cells, axis=-1)
+    by_charge = line.capacitor.P_r_spread * line.capacitor.switching_charge * jnp.sqrt(jnp.maximum(cells, 1e-6))
+    by_charge = jnp.where(cells > 0, by_charge, 0.0)
+    by_threshold = line.transistor.threshold_spread
+
+    def levels(charge, above):
+        transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, line.transistor.V_T0 + above)
+        return line.memristor.mean_conductance(line.compliance_current(line.line_voltage(charge), transistor))
+
+    level = jnp.maximum(levels(charge, 0.0), 0.01 * reference)
+    charges = 0.5 * (levels(charge + by_charge, 0.0) - levels(charge - by_charge, 0.0))
+    thresholds = 0.5 * (levels(charge, by_threshold) - levels(charge, -by_threshold))
+    return jnp.sqrt((own * (level / reference) ** exponent) ** 2 + charges**2 + thresholds**2)
 
 
 def window_error(levels: Float[Array, " 8"], low, high) -> Float[Array, ""]:

@@ -1,5 +1,6 @@
 """The staircase of levels: published numbers, closed forms, gradients, and a design that straightens it a little."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import hfsim
 from hfsim.devices import DielectricBreakdown
-from hfsim.hybrid import transfer_line
+from hfsim.hybrid import CircuitTransfer, transfer_line
 from hfsim.studies import Design, Objective, Term, Variable, optimise
 from hfsim.studies import staircase as stairs
 
@@ -81,3 +82,23 @@ def test_areas_alone_raise_the_smallest_gap(card):
     found = optimise(design, Objective(terms), jax.random.key(0), steps=60)
     after = float(stairs.smallest_gap(design.model_of(jnp.asarray(found.z)).levels(), SIGMA))
     assert before == pytest.approx(0.86, abs=0.01) and after > 0.95
+
+
+def test_mismatch_makes_the_spread_of_the_circuits_transfer_and_has_a_slope(card):
+    line = transfer_line(card)
+    own, middle = jnp.float32(5.0), 52.65
+
+    @jax.jit
+    def both(W):
+        def of(W):
+            return stairs.spread(eqx.tree_at(lambda m: m.transistor.W, line, W), own, 0.0, middle)
+
+        return of(W), jax.jacfwd(of)(W)
+
+    found, slope = both(line.transistor.W)
+    mismatch = np.asarray(CircuitTransfer.from_line(line).mismatch)  # first order; here over one deviation
+    np.testing.assert_allclose(np.sqrt(np.asarray(found) ** 2 - 25), mismatch, rtol=0.08, atol=0.03)
+    assert np.all(np.isfinite(slope))
+    steeper = np.asarray(jax.jit(lambda m: stairs.spread(m, own, 1.0, middle))(line))
+    level = np.asarray(line.levels())
+    np.testing.assert_allclose(np.sqrt(steeper[1:] ** 2 - found[1:] ** 2 + 25), 5.0 * level[1:] / middle, rtol=0.01)
