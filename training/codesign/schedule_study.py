@@ -124,7 +124,8 @@ def _judge(s: Setting, schedules: list[KnotSchedule], keys, tested=None) -> list
     for begin in range(0, len(wanted), s.runs):
         places = np.arange(begin, begin + s.runs) % len(wanted)  # the last block begins again, for its size
         chosen = keys[wanted[places]]
-        block = KnotSchedule(periods=jnp.asarray(periods[places]), shares=SHARES, phase=phases[wanted[places]])
+        leaves = (jnp.asarray(periods[places]), phases[wanted[places]])
+        block = eqx.tree_at(lambda one: (one.periods, one.phase), schedules[0], leaves)  # one for each run
         parts.append(s.task.runs(block, chosen, s.task.validation, tested))
     found = jax.tree.map(lambda *x: np.concatenate(x)[: len(wanted)].reshape(len(schedules), -1), *parts)
     return [jax.tree.map(lambda x, i=i: x[i], found) for i in range(len(schedules))]
@@ -158,7 +159,7 @@ def _learn(s: Setting, weight: float, found: dict[str, Found]) -> Found:
     z = design.start()
     state = optimiser.init(z)
     keys = [run_keys(address(key, number), s.runs) for number in range(s.steps)]
-    descend = partial(_descend, s, weight=jnp.asarray(weight))
+    descend = partial(_descend, s, design, weight=jnp.asarray(weight))
     with_slope, alone = (
         _seconds(work) for work in (lambda: descend(z, keys[0]), lambda: _judge(s, [design.model_of(z)], keys[0]))
     )
@@ -187,9 +188,9 @@ def _seconds(work: Callable[[], Any]) -> float:
 
 
 @eqx.filter_jit
-def _descend(s: Setting, z, keys, weight) -> tuple[Any, Any]:
+def _descend(s: Setting, design: Design, z, keys, weight) -> tuple[Any, Any]:
     """Loss plus weighted energy of randomised schedules, and its slope in the free numbers."""
-    estimator, design = ScoreFunction(), _design(float(REFERENCE))
+    estimator = ScoreFunction()
 
     def value(z):
         def one(key):

@@ -8,6 +8,7 @@ that are free too, and networks that learn on the levels before and after.
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,13 +31,14 @@ STEPS = 150
 OPTIMISER = LBFGS(tolerance=1e-8)
 """Relative fall of the objective of an iteration below which it ends, chosen: below the rounding of its value, so that
 it goes on until no line search finds better."""
-ROUNDS = 3
-"""L-BFGS is begun again where it ended, its memory of slopes forgotten: in a narrow valley that goes on."""
-RESTARTS = 1
-"""The published chip alone: starts drawn inside the bounds have no staircase, and ended higher."""
+WIDTHS = (1.0, 0.2)
+"""Of the pulses, over the published one, to begin from the published chip with; chosen: from the first alone the search
+ends where wear is at its limit. Further starts are drawn inside the bounds."""
 ENERGIES = (0.5, 0.25, 0.125)
 """Limits of the front, in shares of the published transfer's energy."""
-EXPONENTS = (0.0, 0.5, 1.0)
+FREE_STEPS = 40
+"""Of each search with a free window, at most: one step costs five times as much, and begins near its end."""
+EXPONENTS = (0.0, 1.0)
 """Of the memristor's own spread over its conductance, chosen: 0 is published, 1 is a constant relative spread."""
 SYNAPSES = 64
 """Drawn for the sensitivities."""
@@ -82,13 +84,11 @@ def _made(mechanism: str, z: Any):
 
 def _design(config: CoDesign, mechanism: str, done: dict[str, Found]) -> Found:
     design, objective = model.design(mechanism), model.objective(mechanism)
-    restarts, curve, starts = config.restarts or RESTARTS, [], None
-    for _ in range(ROUNDS):
-        options = {"optimiser": OPTIMISER, "steps": _steps(config), "restarts": restarts, "starts": starts}
-        found = optimise(design, objective, _key(config, "design"), **options)
-        spent = curve[-1][0] if curve else 0.0
-        curve += [[spent + cost, value] for cost, value in found.best_by_cost.tolist()]
-        starts = jnp.asarray(found.z, design.start().dtype)[None]
+    key, number = _key(config, "design"), config.restarts or len(WIDTHS)
+    chips = [eqx.tree_at(lambda m: m.drive.width, design.model, w * design.model.drive.width) for w in WIDTHS]
+    drawn = design.random(key, max(number - len(WIDTHS), 0)).astype(design.start().dtype)
+    starts = jnp.concatenate([jnp.stack([design.free_of(chip) for chip in chips])[:number], drawn])
+    found = optimise(design, objective, key, optimiser=OPTIMISER, steps=_steps(config), starts=starts)
     before, after = design.model, _made(mechanism, found.z)
     made = {name: np.asarray(x, float).tolist() for name, x in design.made(jnp.asarray(found.z)).items()}
     given = {name: np.asarray(x, float).tolist() for name, x in design.values(design.start()).items()}
@@ -99,7 +99,7 @@ def _design(config: CoDesign, mechanism: str, done: dict[str, Found]) -> Found:
         "z": found.z.tolist(),
         "value": found.value,
         "terms": found.terms,
-        "curve": curve,
+        "curve": found.best_by_cost.tolist(),
     }
 
 
@@ -170,7 +170,8 @@ def _free(config: CoDesign, mechanism: str, done: dict[str, Found]) -> Found:
     for exponent in EXPONENTS:
         objective = model.free_objective(mechanism, exponent)
         key = _key(config, "free")
-        best = optimise(design, objective, key, optimiser=OPTIMISER, steps=_steps(config), starts=start)
+        steps = min(FREE_STEPS, _steps(config))
+        best = optimise(design, objective, key, optimiser=OPTIMISER, steps=steps, starts=start)
         line, spread = _made(mechanism, best.z), model.free_spread(mechanism, exponent)
         both = {"before": design.model, "after": line}
         found[f"{exponent:g}"] = {which: model.as_json(model.describe(m, spread(m))) for which, m in both.items()}

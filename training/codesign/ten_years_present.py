@@ -172,6 +172,9 @@ def _search(found) -> Figure:
     return figure
 
 
+_MARKERS = "sD^vo*"
+
+
 def _chips(found) -> Figure:
     figure = Figure(figsize=(9.6, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -187,12 +190,12 @@ def _chips(found) -> Figure:
     left.set(xticks=range(len(AGE_NAMES)), ylabel="test accuracy (%)")
     left.set_xticklabels([name.replace(", ", ",\n") for name in AGE_NAMES])
     left.legend(fontsize=8)
-    for name, it in found["check"].items():
-        ours = name.startswith("found")
-        right.plot(_energy(it), it["loss"][2], "o" if ours else "s", color=CHIP if ours else "k")
-        right.annotate(name, (_energy(it), it["loss"][2]), fontsize=7, xytext=(4, 4), textcoords="offset points")
+    for marker, (name, it) in zip(_MARKERS, found["check"].items(), strict=False):
+        colour = CHIP if name.startswith("found") else "k"
+        right.plot(_energy(it), it["loss"][2], marker, color=colour, fillstyle="none", ls="", label=name)
     right.set(xlabel="energy of ten years (uJ)", ylabel="test loss after ten years (nats)")
-    right.margins(x=0.35)
+    right.margins(x=0.15)
+    right.legend(fontsize=7)
     return figure
 
 

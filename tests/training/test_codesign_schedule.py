@@ -1,0 +1,41 @@
+"""The study of schedules, small; full scale by `python -m training codesign --study schedule`."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hfsim import InputError
+from training import publish
+from training.__main__ import main
+from training.codesign import schedule_study
+from training.codesign.configuration import CoDesign
+
+pytestmark = pytest.mark.optimised
+
+SMALL = ["--samples", "120", "--epochs", "1", "--steps", "2", "--chips", "4", "--quiet", "--checkpoint-seconds", "0"]
+
+
+def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedule_study, "WEIGHTS", (0.3,))
+    monkeypatch.setattr(schedule_study, "PERIODS", (10, 60))
+    whole = schedule_study.stages  # estimators and ways through a training have tests of their own
+    monkeypatch.setattr(schedule_study, "stages", lambda config: whole(config)[2:])
+    run = tmp_path / "run"
+    assert main(["codesign", "--study", "schedule", *SMALL, "--run-dir", str(run)]) == 0
+    found = {name: entry["value"] for name, entry in json.loads((run / "metrics.json").read_text())["metrics"].items()}
+    constant = [row for row in found["check_rows"] if row["kind"] == "constant"]
+    assert [row["expected_transfers"] for row in constant] == pytest.approx([12.0, 2.0])
+    assert constant[0]["energy_nJ"] > constant[1]["energy_nJ"]
+    learned = next(row for row in found["check_rows"] if row["kind"] == "learned")
+    assert len(learned["periods"]) == 4 and 1.0 <= min(learned["periods"]) and np.isfinite(learned["value"])
+    monkeypatch.setattr(publish, "DOCS", tmp_path)
+    for name in ("results", "figures"):
+        (tmp_path / name).mkdir()
+    assert publish.main([str(run), "--machine", "a laptop", "--date", "2026-11-23"]) == 0
+    assert "score function" in (tmp_path / "results" / "codesign-schedule.md").read_text().lower()
+
+
+def test_one_run_has_no_baseline_and_is_refused():
+    with pytest.raises(InputError, match="--chips"):
+        CoDesign(study="schedule", chips=1).job()
