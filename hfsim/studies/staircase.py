@@ -1,6 +1,6 @@
 """Levels of a transfer as a design sees them: misreads between neighbours, error of the weights, energy, damage.
 
-    misread_i = Phi[-(G_{i+1} - G_i)/(sigma_i + sigma_{i+1})],      worst = smoothed maximum over i, p-norm of order 16
+    misread_i = Phi[-(G_{i+1} - G_i)/(sigma_i + sigma_{i+1})],      worst = smoothed maximum over i, mean of order p
     rmse      = sqrt{mean_i [7 (G_i - G_0)/(G_7 - G_0) - i]^2 + [7 sigma_i/(G_7 - G_0)]^2}      in level units
 
 at thresholds as many sigmas from one level as from its neighbour. Of eight equal steps in the published window the
@@ -16,9 +16,6 @@ from jaxtyping import Array, Float
 from hfsim.circuits.transfer_line import TransferLine, code_bits
 from hfsim.devices.breakdown import DielectricBreakdown
 
-_ORDER = 16.0
-"""Of the norm that stands for the maximum: above it by at most 13 % of seven equal ones."""
-
 
 def gaps(levels: Float[Array, " 8"], sigma) -> Float[Array, " 7"]:
     """Distances between neighbouring levels, in mean sigmas of both; `levels` and `sigma` (one, or of each) in uS."""
@@ -31,9 +28,10 @@ def misreads(levels: Float[Array, " 8"], sigma) -> Float[Array, " 7"]:
     return jax.scipy.stats.norm.cdf(-gaps(levels, sigma) / 2)
 
 
-def worst_misread(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:
-    """The largest of the misreads, smoothed; differentiable at ties."""
-    return jnp.mean(misreads(levels, sigma) ** _ORDER) ** (1 / _ORDER)
+def worst_misread(levels: Float[Array, " 8"], sigma, order: float = 16.0) -> Float[Array, ""]:
+    """The largest of the misreads, smoothed, differentiable at ties: below it by at most a factor of 7^(1/order)."""
+    logarithms = jax.scipy.stats.norm.logcdf(-gaps(levels, sigma) / 2)
+    return jnp.exp((jax.scipy.special.logsumexp(order * logarithms) - jnp.log(7.0)) / order)
 
 
 def smallest_gap(levels: Float[Array, " 8"], sigma) -> Float[Array, ""]:

@@ -71,7 +71,12 @@ def _limits(mechanism: str) -> list[Term]:
     ]
 
 
-def objective(mechanism: str) -> Objective:
+ORDERS = (16.0, 64.0)
+"""Of the smoothed worst misread, one search after the other, chosen: from far off a sharp maximum stops a search at its
+first edge; at the end a soft one leaves gaps uneven."""
+
+
+def objective(mechanism: str, order: float = ORDERS[-1]) -> Objective:
     """Least worst misread and weight error at the published spread, within the published window."""
     spread = sigma()
 
@@ -82,7 +87,7 @@ def objective(mechanism: str) -> Objective:
     return Objective(
         [
             # a logarithm: a search feels the same slope at 30 and at 20 %
-            Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread))),
+            Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread, order))),
             Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread), _ERROR),
             Term("window", ends, 0.01, statistic=SquaredNorm()),
             *_limits(mechanism),

@@ -83,12 +83,18 @@ def _made(mechanism: str, z: Any):
 
 
 def _design(config: CoDesign, mechanism: str, done: dict[str, Found]) -> Found:
-    design, objective = model.design(mechanism), model.objective(mechanism)
+    design = model.design(mechanism)
     key, number = _key(config, "design"), config.restarts or len(WIDTHS)
     chips = [eqx.tree_at(lambda m: m.drive.width, design.model, w * design.model.drive.width) for w in WIDTHS]
     drawn = design.random(key, max(number - len(WIDTHS), 0)).astype(design.start().dtype)
     starts = jnp.concatenate([jnp.stack([design.free_of(chip) for chip in chips])[:number], drawn])
-    found = optimise(design, objective, key, optimiser=OPTIMISER, steps=_steps(config), starts=starts)
+    cost, curve = 0.0, []
+    for order in model.ORDERS:
+        objective, options = model.objective(mechanism, order), {"optimiser": OPTIMISER, "steps": _steps(config)}
+        found = optimise(design, objective, key, starts=starts, **options)
+        starts = jnp.asarray(found.z, design.start().dtype)[None]
+        curve = [[cost + spent, value] for spent, value in found.best_by_cost.tolist()]  # of the last order
+        cost = curve[-1][0]
     before, after = design.model, _made(mechanism, found.z)
     made = {name: np.asarray(x, float).tolist() for name, x in design.made(jnp.asarray(found.z)).items()}
     given = {name: np.asarray(x, float).tolist() for name, x in design.values(design.start()).items()}
@@ -99,7 +105,7 @@ def _design(config: CoDesign, mechanism: str, done: dict[str, Found]) -> Found:
         "z": found.z.tolist(),
         "value": found.value,
         "terms": found.terms,
-        "curve": found.best_by_cost.tolist(),
+        "curve": curve,
     }
 
 
