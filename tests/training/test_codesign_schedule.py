@@ -8,7 +8,7 @@ import pytest
 from hfsim import InputError
 from training import publish
 from training.__main__ import main
-from training.codesign import schedule_study
+from training.codesign import schedule_estimators, schedule_study
 from training.codesign.configuration import CoDesign
 
 pytestmark = pytest.mark.optimised
@@ -19,8 +19,13 @@ SMALL = ["--samples", "120", "--epochs", "1", "--steps", "2", "--chips", "4", "-
 def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
     monkeypatch.setattr(schedule_study, "WEIGHTS", (0.3,))
     monkeypatch.setattr(schedule_study, "PERIODS", (10, 60))
-    whole = schedule_study.stages  # estimators and ways through a training have tests of their own
-    monkeypatch.setattr(schedule_study, "stages", lambda config: whole(config)[2:])
+    # slopes through a training have tests of their own (tests/learning): to compile them takes minutes
+    slope = {"parameter": "period", "estimator": "score function", "brute_force": [0.2, 0.1], "mean": 0.2}
+    rows = [{**slope, "spread": 1.0, "bias": [0.0, 0.1], "price": 1.0}]
+    monkeypatch.setattr(schedule_estimators, "estimator_table", lambda *a: {"rows": rows, "runs": 2, "samples": 30})
+    way = {"way": "forward", "megabytes": 1.0, "seconds": None, "slope": None}
+    ways = {"rows": [way], "evaluation_s": 1.0, "samples": 120, "chunk": 12}
+    monkeypatch.setattr(schedule_estimators, "ways_table", lambda *a: ways)
     run = tmp_path / "run"
     assert main(["codesign", "--study", "schedule", *SMALL, "--run-dir", str(run)]) == 0
     found = {name: entry["value"] for name, entry in json.loads((run / "metrics.json").read_text())["metrics"].items()}
