@@ -53,7 +53,7 @@ def _stairs(found: dict[str, Found], done: list[str]) -> Figure:
 def _search(found: dict[str, Found]) -> Figure:
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for mechanism, style in zip(MECHANISMS, ("-", "--"), strict=True):
+    for mechanism, style in zip(MECHANISMS, ("-", "--"), strict=False):
         curves = {"gradient": (found[f"design {mechanism}"]["curve"], CHIP)}
         searched = found[f"searches {mechanism}"]
         curves |= {n: (searched[n]["curve"], c) for n, c in (("random", GREY), ("grid", FLOAT))}
