@@ -46,7 +46,7 @@ def _stairs(found: dict[str, Found], done: list[str]) -> Figure:
         below.set(xlabel="pair of neighbours", ylabel="misread [%]")
         below.set_xticks(range(7), [f"{i}, {i + 1}" for i in range(7)])
     grid[0, 0].legend()
-    grid[1, 0].legend()
+    grid[1, 0].legend(fontsize=8, loc="upper center")
     return figure
 
 
@@ -57,9 +57,10 @@ def _search(found: dict[str, Found]) -> Figure:
         curves = {"gradient": (found[f"design {mechanism}"]["curve"], CHIP)}
         searched = found[f"searches {mechanism}"]
         curves |= {n: (searched[n]["curve"], c) for n, c in (("random", GREY), ("grid", FLOAT))}
+        least = min(np.asarray(curve)[:, 1].min() for curve, _ in curves.values())
         for name, (curve, colour) in curves.items():
             cost, value = np.asarray(curve).T
-            left.plot(cost, value, style, color=colour, label=f"{name}, {mechanism}")
+            left.plot(cost, np.minimum(value - least, 1e3) + 1e-3, style, color=colour, label=f"{name}, {mechanism}")
         one = found[f"design {mechanism}"]
         points = [one["before"], one["after"], *found[f"front {mechanism}"]["after"]]
         energy = [p["energy"] / 1e6 for p in points]
@@ -68,10 +69,11 @@ def _search(found: dict[str, Found]) -> Figure:
         order = np.argsort(energy[1:])
         right.plot(np.array(energy[1:])[order], np.array(misread[1:])[order], "o" + style, ms=4, color=CHIP)
         right.annotate(mechanism, (energy[1:][order[0]], misread[1:][order[0]]), fontsize=8)
-    left.set(xscale="log", xlabel="evaluations", ylabel="objective")
-    left.set_ylim(top=min(left.get_ylim()[1], 0.0))
+    left.set(xscale="log", yscale="log", xlabel="evaluations", ylabel="objective above the least, plus 0.001")
     left.legend(fontsize=8)
     right.set(xlabel="energy of a transfer [nJ]", ylabel="worst misread [%]", xscale="log")
+    right.set_xticks([0.2, 0.5, 1.0, 2.0], ["0.2", "0.5", "1", "2"])
+    right.minorticks_off()
     right.annotate("as published", (energy[0], misread[0]), fontsize=8, ha="right", va="top")
     return figure
 

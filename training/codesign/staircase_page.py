@@ -18,14 +18,15 @@ def page(results: list[dict]) -> str:
         "through the transfer line (L-BFGS from the published chip), within the published window, supply, energy and "
         "wear of a transfer. Eight even levels would be misread in 20.0 %. `counted`: synapses drawn with keys of "
         "their own, with the mismatch of their capacitors and transistors and the memristor's own spread, 95 % "
-        "confidence; the mean over the populations of the largest of seven counts.",
+        "confidence; the mean over the populations of the largest of seven counts. Limits are soft, and values are "
+        "rounded to the manufacturing grid afterwards, so one may be exceeded by some percent.",
         "",
         "![Levels and misreads](../figures/codesign_staircase.png)",
         "",
         *markdown(designs_table(found)),
         "",
-        "Random search and grid spent as many evaluations, a gradient counted as five; a grid of eight axes has few "
-        "points on each.",
+        "Random search and grid spent at most as many evaluations, a gradient counted as five; neither finds eight "
+        "rising levels. A grid of eight axes has two points on each.",
         "",
         "![Search and front](../figures/codesign_staircase_search.png)",
         "",
@@ -47,6 +48,8 @@ def page(results: list[dict]) -> str:
         f"{accuracy_table(found).caption}: transfers to these levels in place of the published table.",
         "",
         *markdown(accuracy_table(found)),
+        "",
+        "Straight levels are no gain for this network: differences are of the order of the spread over seeds.",
         "",
         "## Slopes",
         "",
