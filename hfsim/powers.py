@@ -4,7 +4,7 @@ An ensemble takes several powers for each class of domains and pulse; they are m
 two split off the binary exponent of the number and evaluate one polynomial (Chebyshev fits of log2(1 + m)/m on
 [1/sqrt 2, sqrt 2] - 1 and of (2^f - 1)/f on [-1/2, 1/2], relative errors 3e-8 and 5e-9): half the time of
 `jnp.exp(y * jnp.log(x))` on a CPU. In float64 they are that expression. Their derivatives are the exact rules, in
-both modes.
+both modes, and so are those of their derivatives.
 
 The polynomials cost so little that XLA computes them again wherever their result is used; optimisation barriers around
 the results keep it at one evaluation (here in the derivatives; where it matters, by the caller).
@@ -48,6 +48,28 @@ def _exp2(y: Array) -> Array:
 
 
 @jax.custom_jvp
+def _ln(x: Array) -> Array:
+    return _log2(x) * np.float32(np.log(2)) if x.dtype == jnp.float32 else jnp.log(x)
+
+
+@_ln.defjvp
+def _ln_jvp(primals, tangents):
+    return _ln(*primals), tangents[0] / primals[0]
+
+
+@jax.custom_jvp
+def _over(numerator: Array, x: Array) -> Array:
+    """numerator/x, whose derivative takes no 1/x^2: that of a history of 1e-30 is no float32."""
+    return numerator / x
+
+
+@_over.defjvp
+def _over_jvp(primals, tangents):
+    value = _over(*primals)
+    return value, (tangents[0] - value * tangents[1]) / primals[1]
+
+
+@jax.custom_jvp
 def power(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]:
     """x^y of positive normal numbers; a result below 1e-38 is 1e-38 in float32."""
     if jnp.result_type(x, y) == jnp.float32:
@@ -59,8 +81,7 @@ def power(x: Float[Array, "..."], y: Float[Array, "..."]) -> Float[Array, "..."]
 def _power_jvp(primals, tangents):
     (x, y), (x_dot, y_dot) = primals, tangents
     value = checkpoint_name(lax.optimization_barrier(power(x, y)), COSTLY)
-    log = _log2(x) * np.float32(np.log(2)) if value.dtype == jnp.float32 else jnp.log(x)
-    by_x, by_y = lax.optimization_barrier((value * y / x, value * log))
+    by_x, by_y = lax.optimization_barrier((_over(value * y, x), value * _ln(jnp.asarray(x, value.dtype))))
     return value, by_x * x_dot + by_y * y_dot
 
 

@@ -48,5 +48,23 @@ def test_derivatives_are_those_of_the_function(double):
             assert float(jax.grad(switched)(jnp.asarray(at))) == pytest.approx(np.exp(-at), rel=1e-5)
 
 
+@pytest.mark.parametrize("double", [False, True], ids=["float32", "float64"])
+def test_second_derivatives_are_those_of_the_function(double):
+    with jax.enable_x64(double):
+        x, y = jnp.asarray(1.7), jnp.asarray(1.9)
+        (by_xx, by_xy), (_, by_yy) = jax.jit(jax.hessian(power, argnums=(0, 1)))(x, y)
+        assert float(by_xx) == pytest.approx(1.9 * 0.9 * 1.7**-0.1, rel=1e-5)
+        assert float(by_xy) == pytest.approx(1.7**0.9 * (1 + 1.9 * np.log(1.7)), rel=1e-5)
+        assert float(by_yy) == pytest.approx(1.7**1.9 * np.log(1.7) ** 2, rel=1e-5)
+        assert float(jax.hessian(exponential)(-x)) == pytest.approx(np.exp(-1.7), rel=1e-5)
+        assert float(jax.hessian(switched)(x)) == pytest.approx(-np.exp(-1.7), rel=1e-5)
+
+
+@pytest.mark.parametrize("x", [1e-30, 1e-12])
+def test_second_derivatives_of_the_least_histories_are_finite(x):
+    found = jax.hessian(lambda z: power(jnp.float32(x) * jnp.exp(z), jnp.float32(2.0)))(jnp.float32(0.0))
+    assert float(found) == pytest.approx(4 * x**2, rel=1e-4, abs=1e-36)
+
+
 def test_double_precision_is_the_plain_expression(x64):
     assert float(power(jnp.float64(1.7), jnp.float64(33.3))) == pytest.approx(1.7**33.3, rel=1e-14)

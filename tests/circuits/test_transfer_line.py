@@ -157,6 +157,20 @@ def test_single_precision_agrees_with_double(card):
     np.testing.assert_allclose(results[0], results[1], atol=5e-3)  # uS
 
 
+def test_second_derivatives_in_single_precision_agree_with_double(card):
+    # a spread made by mismatch is a slope: its gradient is the second derivative of the levels
+    def curvature(line):
+        charge = jnp.asarray([5.0, 30.0])
+        slope = lambda q: jax.jvp(line.line_voltage, (q,), (jnp.ones_like(q),))[1]  # noqa: E731
+        return jax.jit(lambda q: jax.jvp(slope, (q,), (jnp.ones_like(q),))[1])(charge)
+
+    results = []
+    for double in (False, True):
+        with jax.enable_x64(double):
+            results.append([np.asarray(curvature(transfer_line(card, m))) for m in MECHANISMS])
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-3)
+
+
 # --------------------------------------------------------------------------------------------- bad input
 
 

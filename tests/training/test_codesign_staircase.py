@@ -63,7 +63,7 @@ def test_spreads_that_follow_the_conductance_keep_their_middle():
     ("options", "told"),
     [
         ({"steps": 0}, "--steps"),
-        ({"study": "yield", "samples": 5}, "--samples"),
+        ({"study": "ten-years", "samples": 5}, "--samples"),
         ({"study": "ten-years", "dataset": "mnist"}, "--dataset"),
     ],
 )
