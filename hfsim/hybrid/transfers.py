@@ -83,6 +83,12 @@ class AbstractTransfer(PhysicalModel):
         """The read-out: weights of the network."""
         return self.weight_per_uS * (pair.plus - pair.minus)
 
+    def plot(self, **options):
+        """Histograms of the eight levels: `hfsim.plot.levels`. Returns matplotlib axes."""
+        from hfsim.plot import levels  # matplotlib is needed here alone
+
+        return levels(self, **options)
+
     def program(
         self,
         words: Float[Array, "*w"],

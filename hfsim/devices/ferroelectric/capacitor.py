@@ -298,6 +298,12 @@ class FerroelectricCapacitor(AbstractDevice):
         over_film = pulse.voltage if self.series is None else after.voltage
         return after, self.charge(after, over_film) - self.charge(state) + leaked
 
+    def plot(self, *voltages: float, **options):
+        """P-V loops, one for each amplitude [V]: `hfsim.plot.hysteresis`. Returns matplotlib axes."""
+        from hfsim.plot import hysteresis  # matplotlib is needed here alone
+
+        return hysteresis(self, voltages, **options)
+
     def sample(
         self, shape: tuple[int, ...], key: Key[Array, ""], *, cells: Float[Array, "..."] | float = 1.0
     ) -> "FerroelectricCapacitor":

@@ -1,4 +1,4 @@
-"""Figures of simulated objects; needs matplotlib (`pip install matplotlib`)."""
+"""Conductances, voltages and currents of a crossbar's tile."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +7,6 @@ from jaxtyping import Array, Float
 from hfsim.circuits.wires import Wires
 from hfsim.crossbar.crossbar import Crossbar
 from hfsim.errors import InputError
-from hfsim.studies.sensitivity import Sensitivity
 
 
 def crossbar_maps(xbar: Crossbar, x: Float[Array, " inputs"] | None = None, tile: tuple[int, int] = (0, 0)):
@@ -58,29 +57,3 @@ def crossbar_maps(xbar: Crossbar, x: Float[Array, " inputs"] | None = None, tile
         ax.yaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(f"{xbar.card}, tile {tile[0]}, {tile[1]}: {rows} x {G.shape[1]} devices")
     return figure
-
-
-def tornado(found: Sensitivity, title: str = "", axes=None):
-    """Effects of each parameter's tolerance on a measure, the largest on top, with 95 % confidence.
-
-    Args:
-        found: by `hfsim.studies.sensitivities`.
-        title: above the bars.
-        axes: matplotlib axes to draw in; None makes a figure.
-
-    Returns:
-        Matplotlib axes.
-    """
-    order = found.order()[::-1]
-    if axes is None:
-        import matplotlib.pyplot as plt
-
-        _, axes = plt.subplots(figsize=(6.4, 0.8 + 0.34 * len(order)), layout="constrained")
-    places, effects, half = np.arange(len(order)), found.effects[order], found.half_widths[order]
-    axes.barh(places, effects, color="#4477aa", xerr=half if np.any(half) else None)
-    units = ["" if unit == "1" else f" {unit}" for unit in found.units]
-    labels = [f"{found.labels[i]} + {found.tolerances[i]:.3g}{units[i]}" for i in order]
-    axes.set_yticks(places, labels)
-    axes.axvline(0.0, color="#333333", lw=0.8)
-    axes.set(xlabel="change, first order", title=title)
-    return axes
