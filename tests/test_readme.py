@@ -57,3 +57,14 @@ def test_the_device_and_the_rule_of_the_page_on_extending_run():
     assert float(drift["slope"].k) > 0 > float(drift["slope"].R_off)
     assert np.max(np.abs(rule["params"] - rule["wanted"])) < 0.05
     assert np.all(np.isfinite(rule["aged"]))
+
+
+@pytest.mark.parametrize("page", ["index", "units", "sharp_bits"])
+def test_the_code_of_a_page_is_one_script_that_runs(page):
+    text = (README.parent / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    scope = {}
+    exec(compile("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)), f"docs/{page}.md", "exec"), scope)
+    if page == "index":
+        assert float(scope["charge"]) > 0 and float(scope["by_voltage"]) > 0
+        np.testing.assert_allclose(scope["levels"], scope["measured"].levels(), atol=1.5)
+        assert 0 < np.std(scope["error"]) < 0.1 * np.std(scope["W"].sum(axis=1))
