@@ -24,9 +24,7 @@ def citation(*objects: Any) -> list[str]:
     Raises:
         InputError: an object that holds neither a model nor a card.
     """
-    found = [
-        f"The hfsim authors, hfsim {version('hfsim')}: a differentiable simulator of ferroelectric and memristive chips"
-    ]
+    found = [f"The hfsim authors, hfsim {version('hfsim')}: a differentiable simulator of hybrid FeCAP/memristor chips"]
     for thing in objects:
         if isinstance(thing, Card):
             found.append(": ".join([thing.header["citation"], *filter(None, [thing.header.get("doi")])]))

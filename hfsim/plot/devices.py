@@ -142,7 +142,7 @@ def relaxation(model: AbstractRetention, targets: Sequence[float], *, temperatur
         low, high = mean[:, place] - sigma[:, place], mean[:, place] + sigma[:, place]
         axes.fill_between(_TIMES, low, high, color=line.get_color(), alpha=0.2, lw=0)
     axes.set(xlabel="time since programming [s]", ylabel="conductance [uS]", title=f"at rest, {temperature:g} K")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(fontsize=8, framealpha=0.7)
     return axes
 
 
