@@ -21,7 +21,6 @@ from hfsim.errors import InputError
 from hfsim.powers import COSTLY
 from hfsim.units import ROOM_TEMPERATURE
 
-
 SHORT = 16
 """[1] steps of a plain scan; chosen: a loop of loops is twice to compile, and saves 8 states of 16."""
 
