@@ -32,7 +32,7 @@ def case(request):
 
 
 def number_of(case):
-    """A function of the list of parameter values, it with its gradients compiled, and those values, as precise as now."""
+    """A function of the list of parameter values, it with its gradients compiled, and those values."""
     return _number_of(case, jnp.result_type(float))
 
 
