@@ -174,11 +174,13 @@ class FerroelectricCapacitor(AbstractDevice):
         One cycle is applied; the others add wear at its rate and leave the film where it left it. Exact while one
         cycle is like the next: where a device still wakes up, cycle it in stages (see `endurance`).
         """
-        levels = []
-        for sign in (1.0, -1.0):
+
+        def half(state, sign):
             state = self.apply(state, Pulse(sign * pulse.voltage, pulse.width), temperature=temperature)
-            levels.append(self.kinetics.polarisation(state.film))
-        turned = 2 * jnp.abs(levels[0] - levels[1])  # there and back
+            return state, self.kinetics.polarisation(state.film)
+
+        state, (up, down) = jax.lax.scan(half, state, jnp.asarray([1.0, -1.0], jnp.result_type(self.P_r)))
+        turned = 2 * jnp.abs(up - down)  # there and back
         if self.ageing is None:
             return state
         rest = jnp.maximum(cycles - 1.0, 0.0)

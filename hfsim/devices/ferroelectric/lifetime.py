@@ -93,14 +93,14 @@ def endurance(
         state = capacitor.cycle(state, pulse, more, temperature=temperature)
         return state, look(state)
 
-    first = look(state)
+    first = jax.tree.map(lambda y: y[None], look(state)) if counts[0] == 0 else None
     if ends.size:
-        state, seen = jax.lax.scan(stage, state, jnp.asarray(np.diff(ends, prepend=0.0), first[0].dtype))
+        state, seen = jax.lax.scan(stage, state, jnp.asarray(np.diff(ends, prepend=0.0), capacitor.P_r.dtype))
         seen = jax.tree.map(lambda x: x[measured], seen)
-        if counts[0] == 0:
-            seen = jax.tree.map(lambda x, y: jnp.concatenate([y[None], x]), seen, first)
+        if first is not None:
+            seen = jax.tree.map(lambda x, y: jnp.concatenate([y, x]), seen, first)
     else:
-        seen = jax.tree.map(lambda y: y[None], first)
+        seen = first
     return state, Endurance(jnp.asarray(counts), *seen)
 
 
