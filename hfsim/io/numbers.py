@@ -83,6 +83,8 @@ def find_style(name: str, lines: Sequence[str], separator: str | None, decimal: 
 def _decimal(name: str, lines: Sequence[str], separator: str) -> str:
     """The decimal mark; numbers of both kinds in one file are refused."""
     first: dict[str, int] = {}
+    if separator == "comma" and not any('"' in line for line in lines):
+        return "."
     for row, line in enumerate(lines, 1):
         if not numeric_cells(line, separator):
             continue
@@ -112,9 +114,15 @@ def value(name: str, row: int, cell: str, decimal: str, column: str) -> float:
     Raises:
         InputError: it is no number, not measured, or an instrument's mark of an overflow.
     """
-    pattern = _POINT if decimal == "." else _COMMA
-    text = cell if decimal == "." or "," not in cell else cell
-    if pattern.fullmatch(text) is None and not (decimal == "," and _POINT.fullmatch(text) and "." not in text):
+    if decimal == ".":
+        try:
+            found = float(cell)
+            if abs(found) < LARGEST and "_" not in cell:
+                return found
+        except ValueError:
+            pass
+    own, other = (_POINT, _COMMA) if decimal == "." else (_COMMA, _POINT)
+    if own.fullmatch(cell) is None and ("." in cell or "," in cell or other.fullmatch(cell) is None):
         if cell.lower() in _NOT_MEASURED:
             raise refusal(
                 name,
@@ -131,7 +139,7 @@ def value(name: str, row: int, cell: str, decimal: str, column: str) -> float:
             "write units in the header only" if re.match(r"[+-]?[0-9.,]+(?:[eE][+-]?[0-9]+)? *[A-Za-z%]", cell) else ""
         )
         raise refusal(name, f"hold a number in column {column}", shown(cell), remedy, line=row)
-    found = float(re.sub("[dD]", "e", text.replace(",", ".")))
+    found = float(re.sub("[dD]", "e", cell.replace(",", ".")))
     if not abs(found) < LARGEST:
         raise refusal(
             name,
