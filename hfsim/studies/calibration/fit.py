@@ -196,7 +196,7 @@ def _judge(
     squares = float(np.sum(r**2))
     exact = squares <= _EXACT * task.points * float(_scale(stack)) ** 2
     sigma = 1.0 if task.errors is not None else (np.sqrt(squares / degrees) if degrees > 0 else np.inf)
-    if task.errors is None and exact:
+    if task.errors is None and exact and degrees > 0:
         sigma = 0.0
     known = identify(J, r, sigma, np.asarray(x), specs, design.labels)
     lengths = [len(trace) for trace in task.traces]
@@ -232,7 +232,9 @@ def _judge(
 def _flags(degrees: int, rank: int, residuals, lean: float) -> list[str]:
     flags = []
     if degrees <= 0:
-        flags.append(f"not enough data: {rank} directions of the parameters are told by as many values or fewer")
+        flags.append(
+            f"not enough data for errors: {rank} parameters or combinations are told by as many values or fewer"
+        )
     if lean > LEANS:
         flags.append(f"not converged: residuals still lean on a parameter by {lean:.1e}; allow more steps")
     correlation = neighbours(residuals)

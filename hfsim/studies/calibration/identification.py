@@ -69,7 +69,7 @@ def identify(
     Args:
         J: slopes of the residuals by the parameters, in their units.
         r: residuals.
-        sigma: standard deviation of a residual.
+        sigma: standard deviation of a residual; infinite where it is not known.
         values: of the parameters.
         specs: their declarations with the bounds of the fit.
         labels: their names.
@@ -79,6 +79,8 @@ def identify(
     singular = np.concatenate([singular, np.zeros(len(values) - len(singular))])
     told = singular > SINGULAR * max(singular[0], np.finfo(float).tiny)
     inverse = np.where(told, 1 / np.where(told, singular, 1.0), 0.0)
+    noise_known = bool(np.isfinite(sigma))
+    sigma = sigma if noise_known else 1.0
     scaled = (directions.T * (sigma * inverse) ** 2) @ directions
     lost = np.any(np.abs(directions[~told]) > _TAKES_PART, axis=0)
     deviation = np.sqrt(np.diag(scaled))
@@ -91,8 +93,10 @@ def identify(
     flags = [
         _open_direction(direction, labels, told[i], sigma * inverse[i])
         for i, direction in enumerate(directions)
-        if not told[i] or sigma * inverse[i] > UNCERTAIN
+        if not told[i] or (noise_known and sigma * inverse[i] > UNCERTAIN)
     ]
+    if not noise_known:
+        deviation, covariance = np.full_like(deviation, np.inf), np.full_like(covariance, np.nan)
     slopes = J.T @ r
     leans = np.abs(slopes) / np.maximum(np.linalg.norm(J, axis=0) * np.linalg.norm(r), np.finfo(float).tiny)
     bounds = [_pressed(v, s, slope) for v, s, slope in zip(values, specs, slopes, strict=True)]

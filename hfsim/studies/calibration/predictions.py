@@ -52,8 +52,15 @@ class Prediction(AbstractPrediction):
 
     function: Callable[[Any, Trace], Float[Array, " rows"]] = eqx.field(static=True)
     observed: str = eqx.field(static=True)
-    offset: bool = eqx.field(static=True, default=False)
-    given: int = eqx.field(static=True, default=0)
+    offset: bool = eqx.field(static=True)
+    given: int = eqx.field(static=True)
+
+    def __init__(self, function: Callable[[Any, Trace], Any], observed: str, *, offset: bool = False, given: int = 0):
+        if not callable(function):
+            raise InputError("function", "take (model, trace)", type(function).__name__)
+        if not isinstance(given, int) or given < 0:
+            raise InputError("given", "be an integer >= 0", repr(given))
+        self.function, self.observed, self.offset, self.given = function, observed, offset, given
 
     def __call__(self, model, trace):
         return self.function(model, trace)
