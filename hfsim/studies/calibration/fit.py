@@ -22,7 +22,7 @@ from hfsim.errors import InputError
 from hfsim.io.traces import Trace
 from hfsim.studies.calibration.identification import LEANS, identify
 from hfsim.studies.calibration.predictions import AbstractPrediction
-from hfsim.studies.calibration.residuals import Errors, Experiment, Stack, experiment
+from hfsim.studies.calibration.residuals import Errors, Frame, Stack, experiment
 from hfsim.studies.calibration.result import Calibration, Start
 from hfsim.studies.design import Design, Tie, Variable
 
@@ -80,12 +80,12 @@ def calibrate(
     variables = [Variable(v) if isinstance(v, str) else v for v in free]
     with jax.enable_x64(True):
         design = Design(in_double(model), variables, ties)
-        stack = task.stack()
-        found = _search(design, task, stack, starts, steps, tolerance, progress)
+        frame, numbers = Frame(design, task), _Numbers(design.model, task.prediction, task.stack())
+        found = _search(frame, numbers, starts, steps, tolerance, progress)
         best = min(found, key=lambda f: f.cost)
         if not np.isfinite(best.cost):
             raise InputError("model", "predict finite values at a start", "NaN or infinity", "start it elsewhere")
-        result = _judge(model, design, task, stack, best, found)
+        result = _judge(model, frame, numbers, best, found)
     for flag in result.flags:
         warnings.warn(flag, CalibrationWarning, stacklevel=2)
     return result
@@ -102,25 +102,55 @@ class _Found(NamedTuple):
     steps: int
 
 
-def _search(design: Design, task: Experiment, stack: Stack, starts: int, steps: int, tolerance: float, progress):
-    scale = _scale(stack)
+class _Numbers(NamedTuple):
+    """What a compiled fit takes: the model that is given, the prediction, and the data."""
 
-    def residual(z, stack):
-        return jnp.ravel(task.residuals(design.model_of(z), stack)) / scale
+    model: Any
+    prediction: AbstractPrediction
+    stack: Stack
 
+
+def _residual(frame: Frame, z, numbers: _Numbers) -> Float[Array, " points"]:
+    design, task = frame.with_numbers(numbers.model, numbers.prediction)
+    return jnp.ravel(task.residuals(design.model_of(z), numbers.stack)) / _scale(numbers.stack)
+
+
+@eqx.filter_jit
+def _cost(frame: Frame, z, numbers: _Numbers) -> Float[Array, ""]:
+    return jnp.sum(_residual(frame, z, numbers) ** 2)
+
+
+@eqx.filter_jit
+def _solve(frame: Frame, z, numbers: _Numbers, steps: int, tolerance: float):
+    """(free numbers, iterations) of one search."""
     solver = optx.LevenbergMarquardt(rtol=tolerance, atol=min(tolerance, 1e-8))
-    cost = jax.jit(lambda z, stack: jnp.sum(residual(z, stack) ** 2))
+    found = optx.least_squares(
+        lambda z, numbers: _residual(frame, z, numbers), solver, z, args=numbers, max_steps=steps, throw=False
+    )
+    return found.value, found.stats["num_steps"]
 
-    @jax.jit
-    def solve(z, stack):
-        found = optx.least_squares(residual, solver, z, args=stack, max_steps=steps, throw=False)
-        return found.value, found.stats["num_steps"]
 
+@eqx.filter_jit
+def _slopes(frame: Frame, values: dict[str, Array], numbers: _Numbers):
+    """Slopes of the residuals by the parameters in their units, the residuals, and what is predicted."""
+    design, task = frame.with_numbers(numbers.model, numbers.prediction)
+
+    def residual(values):
+        predicted = task.predicted(design.with_values(values), numbers.stack)
+        r = jnp.ravel(task.weighed(predicted, numbers.stack))
+        return r, (r, predicted)
+
+    slopes, (r, predicted) = jax.jacfwd(residual, has_aux=True)(values)
+    J = jnp.concatenate([slopes[name].reshape(r.shape[0], -1) for name in design.specs], axis=1)
+    return J, r, predicted
+
+
+def _search(frame: Frame, numbers: _Numbers, starts: int, steps: int, tolerance: float, progress) -> list[_Found]:
     def judged(z) -> float:
-        value = float(cost(z, stack))
+        value = float(_cost(frame, z, numbers))
         return value if np.isfinite(value) else np.inf
 
-    begins = [design.start()]
+    begins = [frame.design.start()]
     if starts > 1:
         candidates = _candidates(begins[0], CANDIDATES * (starts - 1))
         costs = np.array([judged(z) for z in candidates])
@@ -129,11 +159,11 @@ def _search(design: Design, task: Experiment, stack: Stack, starts: int, steps: 
         begins += [candidates[ranked[(k + 1) % 2][k // 2]] for k in range(starts - 1)]
     found = []
     for number, begin in enumerate(begins):
-        end, count = solve(begin, stack)
+        end, count = _solve(frame, jnp.asarray(begin), numbers, steps, tolerance)
         value, z = min(((judged(z), k) for k, z in enumerate((end, begin))))
         found.append(_Found(np.asarray((end, begin)[z]), value, int(count)))
         if progress is not None:
-            share = np.sqrt(value / task.points)
+            share = np.sqrt(value / frame.task.points)
             progress(f"start {number + 1} of {len(begins)}: {share:.4g} of the data's spread after {count} steps")
     return found
 
@@ -148,7 +178,7 @@ def _scale(stack: Stack) -> Float[Array, ""]:
     return jnp.where(spread > 0, spread, jnp.sqrt(jnp.sum(values**2) / number) + (jnp.sum(values**2) == 0))
 
 
-def _candidates(first: Float[Array, " free"], number: int) -> Float[Array, "number free"]:
+def _candidates(first: Float[Array, " free"], number: int) -> Float[np.ndarray, "number free"]:
     """Free numbers: the first half around the start, the others over the bounds."""
     width = first.shape[0]
     root = _generalised_golden(width)
@@ -157,7 +187,7 @@ def _candidates(first: Float[Array, " free"], number: int) -> Float[Array, "numb
     logit = np.log(shares) - np.log1p(-shares)
     near = number // 2 + number % 2
     around = np.asarray(first) + logit[:near]
-    return jnp.asarray(np.concatenate([around, logit[near:]]))
+    return np.concatenate([around, logit[near:]])
 
 
 def _generalised_golden(dimensions: int) -> float:
@@ -168,37 +198,24 @@ def _generalised_golden(dimensions: int) -> float:
     return x
 
 
-def _judge(
-    model: Any, design: Design, task: Experiment, stack: Stack, best: _Found, found: list[_Found]
-) -> Calibration:
+def _judge(model: Any, frame: Frame, numbers: _Numbers, best: _Found, found: list[_Found]) -> Calibration:
+    design, task, stack = frame.design, frame.task, numbers.stack
     values = design.values(jnp.asarray(best.z))
-    shapes = {name: np.shape(v) for name, v in values.items()}
-    x = jnp.concatenate([jnp.ravel(v) for v in values.values()])
-    ends = np.cumsum([int(np.prod(shape)) for shape in shapes.values()])
-
-    def fitted(x):
-        parts = jnp.split(x, ends[:-1])
-        return design.with_values({n: p.reshape(s) for (n, s), p in zip(shapes.items(), parts, strict=True)})
-
-    def residual(x, stack):
-        predicted = task.predicted(fitted(x), stack)
-        r = jnp.ravel(task.weighed(predicted, stack))
-        return r, (r, predicted)
-
-    J, (r, predicted) = jax.tree.map(np.asarray, jax.jit(jax.jacfwd(residual, has_aux=True))(x, stack))
+    J, r, predicted = map(np.asarray, _slopes(frame, values, numbers))
+    x = np.concatenate([np.ravel(v) for v in values.values()])
     if not np.all(np.isfinite(J)):
         bad = [label for label, column in zip(design.labels, J.T, strict=True) if not np.all(np.isfinite(column))]
-        raise InputError(
-            "free", "have finite slopes at the best fit", f"none in {', '.join(bad)}", "fix them, or bound them"
-        )
+        remedy = "fix them, or bound them"
+        raise InputError("free", "have finite slopes at the best fit", f"none in {', '.join(bad)}", remedy)
     specs = [design.specs[label.partition("[")[0]] for label in design.labels]
     degrees = task.points - len(design.labels) - task.constants
     squares = float(np.sum(r**2))
-    exact = squares <= _EXACT * task.points * float(_scale(stack)) ** 2
+    nothing = _EXACT * task.points
+    exact = squares <= nothing * float(_scale(stack)) ** 2
     sigma = 1.0 if task.errors is not None else (np.sqrt(squares / degrees) if degrees > 0 else np.inf)
     if task.errors is None and exact and degrees > 0:
         sigma = 0.0
-    known = identify(J, r, sigma, np.asarray(x), specs, design.labels)
+    known = identify(J, r, sigma, x, specs, design.labels)
     lengths = [len(trace) for trace in task.traces]
     residuals = [
         (row[:n] - np.asarray(task.prediction.measured(trace)))[task.prediction.given :]
@@ -206,7 +223,7 @@ def _judge(
     ]
     flags = (
         *known.flags,
-        *_flags(degrees, known.rank, residuals, 0.0 if exact else known.lean),
+        *([] if exact and degrees > 0 else _flags(degrees, known.rank, residuals, known.lean)),
     )
     return Calibration(
         model=Design(model, design.variables, design.ties).with_values({n: np.asarray(v) for n, v in values.items()}),
@@ -214,7 +231,7 @@ def _judge(
         traces=task.traces,
         labels=tuple(design.labels),
         units=tuple(design.units),
-        values=np.asarray(x),
+        values=x,
         specs=tuple(specs),
         errors=known.errors,
         correlation=known.correlation,
@@ -225,7 +242,7 @@ def _judge(
         degrees=degrees,
         chi_squared=None if task.errors is None else squares,
         flags=flags,
-        starts=tuple(Start(float(np.sqrt(f.cost / best.cost)) if best.cost > 0 else 1.0, f.steps) for f in found),
+        starts=tuple(Start(float(np.sqrt((f.cost + nothing) / (best.cost + nothing))), f.steps) for f in found),
     )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -11,12 +12,13 @@ from hfsim.errors import InputError
 from hfsim.io.traces import Trace, html_table
 from hfsim.studies.calibration.fit import calibrate, in_double
 from hfsim.studies.calibration.predictions import AbstractPrediction
-from hfsim.studies.calibration.residuals import experiment
+from hfsim.studies.calibration.residuals import experiment, predicted
 from hfsim.studies.calibration.result import Calibration, span
 from hfsim.studies.design import Variable
 
 Held = Callable[[Trace], bool] | Collection[str] | slice
 """Which traces are held out: a rule, names, or places such as slice(1, None, 2), every second one."""
+_predicted = eqx.filter_jit(predicted)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,8 +105,8 @@ def hold_out(
     """
     kept, left = split(traces, held)
     fitted = calibrate(model, kept, prediction, free, **options)
-    predicted, residuals = predict(fitted.model, left, prediction)
-    return HeldOut(fitted, prediction, tuple(left), predicted, residuals, span(prediction, tuple(traces)))
+    rows, residuals = predict(fitted.model, left, prediction)
+    return HeldOut(fitted, prediction, tuple(left), rows, residuals, span(prediction, tuple(traces)))
 
 
 def split(traces: Sequence[Trace], held: Held) -> tuple[list[Trace], list[Trace]]:
@@ -131,8 +133,7 @@ def predict(
     """(predicted, predicted less measured of the rows that count) of each trace, in the data's unit."""
     task = experiment(prediction, traces)
     with jax.enable_x64(True):
-        stack = task.stack()
-        values = np.asarray(jax.jit(task.predicted)(in_double(model), stack))
+        values = np.asarray(_predicted(in_double(model), prediction, task.stack(), task.traces[0].kind, task.units))
     predicted = tuple(row[: len(trace)] for row, trace in zip(values, task.traces, strict=True))
     return predicted, tuple(
         (p - np.asarray(prediction.measured(t)))[prediction.given :]
