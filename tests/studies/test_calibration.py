@@ -140,7 +140,7 @@ def test_as_many_values_as_parameters_have_no_errors():
 
 def test_several_starts_leave_a_local_minimum():
     wave = Prediction(lambda m, trace: jnp.sin(m.b * trace["voltage"]), "current")
-    x = np.linspace(0.0, 3.0, 60)
+    x = np.linspace(0.0, 3.0, 25)
     trace, free = curve(x, np.sin(7.0 * x)), [Variable("b", 0.5, 20.0)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)

@@ -72,13 +72,14 @@ def calibrate_population(
         InputError: fewer than three curves, a parameter that is an array, names that are not free, or as `calibrate`.
     """
     names, traces, device = _gathered(devices)
+    variables = [Variable(v) if isinstance(v, str) else v for v in free]
+    for argument, given in (("shared", shared), ("distributions", distributions or {})):
+        if unknown := sorted(set(given) - {v.name for v in variables}):
+            raise InputError(argument, f"name free parameters ({', '.join(v.name for v in variables)})", unknown[0])
     with warnings.catch_warnings():  # one device for all leaves a pattern, of course
         warnings.simplefilter("ignore", CalibrationWarning)
-        pooled = calibrate(model, traces, prediction, free, errors=errors, starts=starts)
+        pooled = calibrate(model, traces, prediction, variables, errors=errors, starts=starts)
     kinds = _kinds(pooled.labels, pooled.specs, pooled.values, distributions)
-    unknown = sorted(set(shared) - set(pooled.labels))
-    if unknown:
-        raise InputError("shared", f"name free parameters ({', '.join(pooled.labels)})", unknown[0])
     varying = tuple(i for i, label in enumerate(pooled.labels) if label not in shared)
     over_cycles = varying if len(traces) > len(names) else ()
     shape = Shape(len(pooled.labels), len(names), varying if len(names) > 1 else (), over_cycles)
@@ -86,7 +87,7 @@ def calibrate_population(
     if open_:
         raise InputError("free", "be told by all curves together", open_[0])
     with jax.enable_x64(True):
-        design = Design(in_double(pooled.model), [Variable(v) if isinstance(v, str) else v for v in free])
+        design = Design(in_double(pooled.model), variables)
         curve = _Curve(design, experiment(prediction, traces, errors), kinds)
         stack = curve.task.stack()
         sigma = pooled.rms if errors is None else 1.0
@@ -110,17 +111,15 @@ def _gathered(devices: Mapping[str, Sequence[Trace]]) -> tuple[list[str], list[T
 
 def _kinds(labels, specs: Sequence[ParameterSpec], values, distributions: Mapping[str, str] | None) -> tuple[str, ...]:
     """Normal or lognormal, for each parameter."""
-    given = dict(distributions or {})
+    given = distributions or {}
     kinds = []
     for label, spec, value in zip(labels, specs, values, strict=True):
         if "[" in label:
             raise InputError("free", "be scalar parameters for a population", label, "fit arrays with `calibrate`")
-        kind = given.pop(label, "lognormal" if spec.lower >= 0 and value > 0 else "normal")
+        kind = given.get(label, "lognormal" if spec.lower >= 0 and value > 0 else "normal")
         if kind not in ("normal", "lognormal") or (kind == "lognormal" and not value > 0):
             raise InputError("distributions", "be normal, or lognormal for what is positive", f"{label}: {kind}")
         kinds.append(kind)
-    if given:
-        raise InputError("distributions", f"name free parameters ({', '.join(labels)})", next(iter(given)))
     return tuple(kinds)
 
 

@@ -19,8 +19,10 @@ from hfsim.studies.calibration.residuals import files_of
 Of = Literal["devices", "cycles", "both"]
 _LEAST_EIGENVALUE = 1e-4  # of a correlation matrix that is written: stronger ones are weakened to it
 _PRINTED = 0.05  # correlations below are not
-TOLD = 2.0
-"""Standard errors from which a spread is told from none."""
+NEGLIGIBLE = 1e-3
+"""Relative spread below which a card and a population have none."""
+TOLD = 3.3
+"""Standard errors from which a spread is told from none: 1.65 of its variance, which is exceeded in one case of 20."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ class PopulationFit:
 
     def population(self, of: Of = "devices") -> Population:
         """The population to sample from: of devices, of the cycles of the median device, or of any one curve."""
-        deviation = np.sqrt(np.diag(self.covariance(of)))
+        deviation = self._counted(of)
         spread: dict[str, AbstractDistribution] = {
             label: (LogNormal if kind == "lognormal" else Normal)(s)
             for label, kind, s in zip(self.labels, self.kinds, deviation, strict=True)
@@ -105,7 +107,7 @@ class PopulationFit:
     def _correlated(self, of: Of) -> tuple[tuple[str, ...], np.ndarray]:
         """The parameters that vary, and their correlations, kept from being singular."""
         told = self._told(of)
-        places = np.flatnonzero(np.diag(self.covariance(of)) > 0)
+        places = np.flatnonzero(self._counted(of))
         matrix = np.where(np.outer(told, told), self.correlation(of), 0.0)[np.ix_(places, places)]
         np.fill_diagonal(matrix, 1.0)
         least = float(np.linalg.eigvalsh(matrix)[0]) if len(places) else 1.0
@@ -113,6 +115,12 @@ class PopulationFit:
             share = (_LEAST_EIGENVALUE - least) / (1 - least)
             matrix = (1 - share) * matrix + share * np.eye(len(places))
         return tuple(self.labels[i] for i in places), matrix
+
+    def _counted(self, of: Of) -> np.ndarray:
+        """Standard deviations of u; 0 for those that are none for any purpose."""
+        deviation = np.sqrt(np.diag(self.covariance(of)))
+        least = [NEGLIGIBLE * (1 if k == "lognormal" else abs(v)) for k, v in zip(self.kinds, self.values, strict=True)]
+        return np.where(deviation > least, deviation, 0.0)
 
     def _told(self, of: Of) -> np.ndarray:
         """Which spreads the data tell from none: only those have correlations."""
@@ -138,7 +146,7 @@ class PopulationFit:
                 f"{self.errors[i]:.2g}",
                 self.units[i],
                 *(
-                    _deviation(float(np.sqrt(matrix[i, i])), float(errors[i]), self.kinds[i])
+                    _deviation(float(np.sqrt(matrix[i, i])), float(errors[i]), float(self.values[i]), self.kinds[i])
                     for matrix, errors in sides
                 ),
                 self.kinds[i],
@@ -218,7 +226,7 @@ class PopulationFit:
         for i, label in enumerate(self.labels):
             place, _, key = label.rpartition(".")
             keys[label] = f"{chosen[place]}.{key}"
-            deviation = self.sigma(label, of)
+            deviation = self._counted(of)[i]
             if deviation > 0:
                 error = "" if known is None or not np.isfinite(known[i]) else f", standard error {known[i]:.2g}"
                 unit_of = "1" if self.kinds[i] == "lognormal" else self.units[i]
@@ -238,10 +246,11 @@ class PopulationFit:
         return f"{what} among {len(self.names)} devices and {len(self.traces)} curves"
 
 
-def _deviation(sigma: float, error: float, kind: str) -> str:
-    if sigma == 0:
+def _deviation(sigma: float, error: float, value: float, kind: str) -> str:
+    """A standard deviation with its error, in percent where lognormal."""
+    if sigma <= NEGLIGIBLE * (1 if kind == "lognormal" else abs(value)):
         return "none"
-    error_told = f" +- {error:.2g}" if np.isfinite(error) else ""
-    if kind == "lognormal":
-        return f"{100 * sigma:.3g}{f' +- {100 * error:.2g}' if np.isfinite(error) else ''} %"
-    return f"{sigma:.3g}{error_told}"
+    scale, unit = (100.0, " %") if kind == "lognormal" else (1.0, "")
+    if not sigma > TOLD * error:
+        return f"{scale * sigma:.3g}{unit} (not told)"
+    return f"{scale * sigma:.3g} +- {scale * error:.2g}{unit}"
