@@ -25,6 +25,7 @@ AXES = {
     "endurance": ("cycle", "switched_positive"),
 }
 """What is drawn over what, by kind of trace."""
+_RUNNING = ("time", "pulse", "cycle")  # go on where traces are joined
 _REMEDIES = {
     "field": "read the file with thickness= in nm",
     "polarisation": "read the file with area= in um2",
@@ -98,6 +99,23 @@ class Trace:
         return dataclasses.replace(
             self, columns={**self.columns, column: np.asarray(values)}, units={**self.units, column: unit}
         )
+
+    def then(self, other: "Trace", name: str | None = None) -> "Trace":
+        """This trace and then another one of the same device, times and numbers of pulses going on.
+
+        Raises:
+            InputError: a common column in another unit, or none.
+        """
+        keys = [key for key in self.columns if key in other.columns]
+        for key in keys:
+            if self.units[key] != other.units[key]:
+                raise InputError("other", f"have {key} in {self.units[key]}", other.units[key])
+        columns = {}
+        for key in keys:
+            first, second = np.asarray(self[key]), np.asarray(other[key])
+            columns[key] = np.concatenate([first, second + (first[-1] if key in _RUNNING else 0.0)])
+        units = {key: self.units[key] for key in keys}
+        return Trace(self.name if name is None else name, self.kind, columns, units, self.about)
 
     def to_xarray(self):
         """An `xarray.Dataset` over the row's number, units and `about` as attributes."""

@@ -28,6 +28,16 @@ def test_rows_and_columns(sweep):
     assert "current [uA]" in repr(sweep)
 
 
+def test_one_trace_after_another(sweep):
+    timed = sweep.with_column("time", np.arange(4.0) + 1, "ns")
+    both = timed.then(timed.where(slice(0, 2)), "both")
+    np.testing.assert_array_equal(both["time"], [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(both["current"], [0, 1, 4, 9, 0, 1])
+    assert both.name == "both" and "time" not in sweep.then(timed)
+    with pytest.raises(hfsim.InputError, match="have current in uA"):
+        sweep.then(sweep.with_column("current", np.ones(4), "nA"))
+
+
 def test_an_xarray_dataset_keeps_units(sweep):
     found = sweep.to_xarray()
     assert found["current"].attrs["units"] == "uA" and found.attrs["kind"] == "sweep"

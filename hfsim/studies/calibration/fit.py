@@ -30,7 +30,8 @@ CANDIDATES = 24
 """Candidates screened for each start beyond the first; chosen: a value costs some hundredth of a fit."""
 _AGREES = 1e-4  # relative difference of sums of squares of starts that found the same minimum
 _EXACT = 1e-16  # sum of squares over that of the data below which a fit is exact, whatever its sum of squares is
-_CORRELATED = 0.5  # correlation of neighbouring residuals from which errors are called too small
+CORRELATED = 0.5
+"""Correlation of neighbouring residuals from which standard errors are called too small."""
 
 
 class CalibrationWarning(UserWarning):
@@ -255,7 +256,7 @@ def _flags(degrees: int, rank: int, residuals, lean: float) -> list[str]:
     if lean > LEANS:
         flags.append(f"not converged: residuals still lean on a parameter by {lean:.1e}; allow more steps")
     correlation = neighbours(residuals)
-    if correlation > _CORRELATED:
+    if correlation > CORRELATED:
         more = np.sqrt((1 + correlation) / (1 - correlation)) if correlation < 1 else np.inf
         flags.append(
             f"the model leaves a pattern: neighbouring residuals correlate by {correlation:.2f}, "

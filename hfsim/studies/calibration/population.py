@@ -22,7 +22,7 @@ from jaxtyping import Array, Float
 from hfsim.errors import InputError
 from hfsim.io.traces import Trace
 from hfsim.parameters import ParameterSpec
-from hfsim.studies.calibration.fit import CalibrationWarning, calibrate, in_double
+from hfsim.studies.calibration.fit import CORRELATED, CalibrationWarning, calibrate, in_double, neighbours
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.random_effects import Curves, Shape, Spreads, estimate, posterior, spreads
 from hfsim.studies.calibration.residuals import Errors, Experiment, Stack, experiment
@@ -33,7 +33,7 @@ _WIDE = 3.0  # standard deviation, in free numbers, of the weak hold on each cur
 _CURVE_STEPS = 40
 _START = 0.7  # of the spread of the curves' own fits, for devices and for cycles
 _INNER = 2  # noise and spreads depend on each other
-_DONE = 1e-3  # change of spreads (in units of that of the curves' own fits) and of ln(noise) at which rounds end
+_DONE = 0.02  # standard errors by which means, spreads and noise may still change
 _LEAST = 1e-3  # of a parameter's size: the smallest unit in which its spread is counted
 _CURVED = 0.2  # relative departure of the residuals from those of the linear model that is told
 
@@ -198,9 +198,9 @@ def _rounds(curve: _Curve, stack: Stack, device, shape: Shape, u, rounds: int, p
     task, points = curve.task, curve.task.points - curve.task.constants
     sigma = 1.0 if task.errors is not None else float(jnp.sqrt(jnp.sum(r**2) / max(points - u.size, 1)))
     unit = np.maximum(np.std(np.asarray(u), axis=0), _LEAST * curve.sizes())
-    theta, last, change, curved, count = shape.start(_START), None, np.inf, 0.0, 0
+    theta, last, change, curved = shape.start(_START), None, np.inf, 0.0
     posterior_of = jax.jit(posterior, static_argnums=3)
-    while True:
+    for count in range(1, rounds + 1):
         centre = jnp.mean(u, 0)
         for _ in range(1 if task.errors is not None else _INNER):
             curves = _information(r / sigma, J * unit / sigma, (u - centre) / unit, device)
@@ -211,20 +211,27 @@ def _rounds(curve: _Curve, stack: Stack, device, shape: Shape, u, rounds: int, p
             if task.errors is None:
                 loose = jnp.einsum("tri,tij,trj->", J * unit, found.curve_covariance, J * unit)
                 sigma = float(jnp.sqrt((jnp.sum(left**2) + loose) / points))
+        known = spreads(curves, shape, theta)
+        mean = np.asarray(centre + unit * found.mean)
         u = centre + unit * found.curves
         J, r = slopes(u, stack)
         curved = float(jnp.linalg.norm(r - left) / jnp.maximum(jnp.linalg.norm(r), 1e-300))
-        now = np.concatenate([np.sqrt(np.diag(D)), np.sqrt(np.diag(C)), [np.log(sigma)]])
-        change = np.inf if last is None else float(np.max(np.abs(now - last)))
-        last, count = now, count + 1
+        now = (mean / unit, known.device, known.cycle, np.log(sigma))
+        within = (
+            np.sqrt(np.diag(found.mean_covariance)),
+            known.device_errors,
+            known.cycle_errors,
+            np.sqrt(0.5 / points),
+        )
+        change = np.inf if last is None else _change(now, last, within)
+        last = now
         if progress is not None:
-            progress(f"round {count}: noise {sigma:.4g}, change {change:.2g}")
-        if change < _DONE or count == rounds:
+            progress(f"round {count}: noise {sigma:.4g}, changed by {change:.2g} standard errors")
+        if change < _DONE:
             break
-    known = spreads(curves, shape, theta)
     square = np.outer(unit, unit)
     return _Estimate(
-        mean=np.asarray(centre + unit * found.mean),
+        mean=mean,
         covariance=np.asarray(found.mean_covariance) * square,
         devices=np.asarray(centre + unit * found.devices),
         curves=np.asarray(u),
@@ -233,6 +240,14 @@ def _rounds(curve: _Curve, stack: Stack, device, shape: Shape, u, rounds: int, p
         curved=curved,
         change=change,
     )
+
+
+def _change(now, last, errors) -> float:
+    """Largest change in standard errors; what has none is open and may wander."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = [np.abs(a - b) / e for a, b, e in zip(now, last, errors, strict=True)]
+    known = np.concatenate([np.ravel(share)[np.isfinite(np.ravel(share))] for share in shares])
+    return float(np.max(known, initial=0.0))
 
 
 def _information(r, J, v, device) -> Curves:
@@ -276,11 +291,11 @@ def _result(pooled, names, traces, device, kinds, shape: Shape, found: _Estimate
         noise=found.sigma,
         predicted=rows,
         residuals=residuals,
-        flags=_flags(pooled, shape, found),
+        flags=_flags(pooled, shape, found, residuals),
     )
 
 
-def _flags(pooled, shape: Shape, found: _Estimate) -> tuple[str, ...]:
+def _flags(pooled, shape: Shape, found: _Estimate, residuals) -> tuple[str, ...]:
     flags = [flag for flag in pooled.flags if flag.startswith("at its bound")]
     if not shape.over_cycles:
         flags.append("one curve for each device: the spread of devices holds that of cycles")
@@ -295,8 +310,11 @@ def _flags(pooled, shape: Shape, found: _Estimate) -> tuple[str, ...]:
             deviation = float(np.sqrt(covariance[i, i]))
             if not deviation > TOLD * errors[i]:
                 flags.append(f"not told from none: the spread of {pooled.labels[i]} over {side}")
+    if (correlation := neighbours(residuals)) > CORRELATED:
+        told = f"neighbouring residuals correlate by {correlation:.2f}"
+        flags.append(f"the model leaves a pattern: {told}, so that spreads are known worse than their errors say")
     if found.change >= _DONE:
-        flags.append(f"not converged: spreads still change by {found.change:.1e}; allow more rounds")
+        flags.append(f"not converged: estimates still change by {found.change:.2g} standard errors; allow more rounds")
     if found.curved > _CURVED:
         flags.append(f"far from linear: residuals depart by {found.curved:.0%} from what linear curves leave")
     return tuple(flags)

@@ -65,6 +65,16 @@ class Spreads(NamedTuple):
     device_errors: Float[np.ndarray, " free"]
     cycle_errors: Float[np.ndarray, " free"]
 
+    @property
+    def device(self) -> Float[np.ndarray, " free"]:
+        """Standard deviations of devices."""
+        return np.sqrt(np.diag(self.D))
+
+    @property
+    def cycle(self) -> Float[np.ndarray, " free"]:
+        """Standard deviations of cycles."""
+        return np.sqrt(np.diag(self.C))
+
 
 def posterior(D: Float[Array, "free free"], C: Float[Array, "free free"], curves: Curves, devices: int) -> Posterior:
     """Everything at covariances D and C of `devices` devices and of their cycles."""
