@@ -58,6 +58,8 @@ def fit_and_residuals(found: Any, axes=None, *, x: str | None = None):
 def devices_and_cycles(found: Any, axes=None):
     """One panel for each parameter: devices in order with their curves, and the population's bands.
 
+    Of a single device its curves in order, where a trend would show.
+
     Args:
         found: a `PopulationFit`.
         axes: one matplotlib axes for each parameter; None makes a figure.
@@ -85,17 +87,23 @@ def devices_and_cycles(found: Any, axes=None):
     order = np.argsort(found.devices[:, 0])
     place = np.empty(len(order))
     place[order] = np.arange(1, len(order) + 1)
+    alone = len(order) == 1
+    along = np.arange(1, len(found.traces) + 1) if alone else place[found.device]
     for i, (panel, name, unit) in enumerate(zip(axes, found.labels, found.units, strict=True)):
-        for of, shade, what in (("both", 0.12, "a curve"), ("devices", 0.22, "a device")):
+        for of, shade, what in (("both", 0.12, "curves"), ("devices", 0.22, "devices"))[: 1 if alone else 2]:
             deviation = float(np.sqrt(found.covariance(of)[i, i]))
             value = found.values[i]
             lognormal = found.kinds[i] == "lognormal"
             band = value * np.exp([-deviation, deviation]) if lognormal else value + np.array([-deviation, deviation])
             panel.axhspan(*band, color="C0", alpha=shade, lw=0, label=f"68 % of {what}" if i == 0 else None)
-        panel.plot(place[found.device], found.curves[:, i], ".", ms=3, color="0.5", alpha=0.6)
-        panel.plot(place, found.devices[:, i], "o", ms=3.5, color="C1")
+        panel.plot(along, found.curves[:, i], ".", ms=3, color="0.5", alpha=0.6)
+        if not alone:
+            panel.plot(place, found.devices[:, i], "o", ms=3.5, color="C1")
         panel.axhline(found.values[i], color="C0", lw=0.8)
-        panel.set(xlabel="device, in order of the first parameter", ylabel=f"{name} ({unit})" if unit != "1" else name)
+        panel.set(
+            xlabel="curve" if alone else "device, in order of the first parameter",
+            ylabel=f"{name} ({unit})" if unit != "1" else name,
+        )
         panel.xaxis.label.set_fontsize("small")
     axes[0].legend(frameon=False, fontsize="x-small")
     return axes
