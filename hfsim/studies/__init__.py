@@ -30,6 +30,7 @@ from hfsim.studies.objective import Quantile as Quantile
 from hfsim.studies.objective import SquaredNorm as SquaredNorm
 from hfsim.studies.objective import Term as Term
 from hfsim.studies.objective import Worst as Worst
+from hfsim.studies.products import ProductError as ProductError
 from hfsim.studies.results import MonteCarlo as MonteCarlo
 from hfsim.studies.results import read_study as read_study
 from hfsim.studies.sensitivity import Checked as Checked

@@ -28,7 +28,7 @@ from hfsim.errors import InputError
 from hfsim.studies.batches import chip_results
 from hfsim.studies.chips import AbstractChips, Normals, as_chips
 from hfsim.studies.intervals import CONFIDENCE, Interval, clopper_pearson, require_confidence
-from hfsim.studies.labels import output_names
+from hfsim.studies.labels import labels_of, output_names
 from hfsim.studies.monte_carlo import monte_carlo
 from hfsim.studies.results import MonteCarlo
 
@@ -181,8 +181,9 @@ def rare_failures(
         weight = jnp.exp(drawn.log_weight)
         return results | {"weight": weight, "weighted_failure": weight * results[fails]}
 
+    outputs, coordinates = labels_of(experiment, options.pop("outputs", None), options.pop("coordinates", None))
     options.setdefault("name", f"tilted {getattr(experiment, '__qualname__', type(experiment).__name__)}")
-    study = monte_carlo(weighed, chips, n, key, **options)
+    study = monte_carlo(weighed, chips, n, key, outputs=outputs, coordinates=coordinates, **options)
     of_weights, of_failures = (study.summary.outputs[name] for name in ("weighted_failure", fails))
     moments = of_weights.moments.total()
     shape = of_weights.shape

@@ -32,6 +32,14 @@ def output_names(results: Any) -> list[str]:
     return [jax.tree_util.keystr(path, simple=True, separator=".") or "value" for path in paths]
 
 
+def labels_of(
+    experiment: Any, outputs: Mapping[str, Output] | None, coordinates: Mapping[str, Coordinate] | None
+) -> tuple[dict[str, Output], dict[str, Coordinate]]:
+    """What is given of outputs and coordinates; in place of None the experiment's attributes of these names."""
+    own: Any = [getattr(experiment, name, {}) for name in ("outputs", "coordinates")]
+    return dict(own[0] if outputs is None else outputs), dict(own[1] if coordinates is None else coordinates)
+
+
 def labelled(results: Any, outputs: Mapping[str, Output], coordinates: Mapping[str, Coordinate]) -> dict[str, Variable]:
     """How each output is stored.
 

@@ -29,7 +29,7 @@ from hfsim.io.store import ChipStore, Coordinate, MemoryStore, Variable
 from hfsim.studies.batches import Program
 from hfsim.studies.chips import as_chips, require_experiment
 from hfsim.studies.intervals import Until
-from hfsim.studies.labels import Output, labelled, output_names, places
+from hfsim.studies.labels import Output, labelled, labels_of, output_names, places
 from hfsim.studies.results import MonteCarlo
 from hfsim.studies.statistics import Summary, empty_summary
 from hfsim.units import duration
@@ -71,7 +71,8 @@ def monte_carlo(
         n: chips; with `until` at most so many.
         key: of the study.
         mesh: whose devices share the work, each with chips of its own; None takes all of this process.
-        outputs: unit, dimensions and meaning of results by name: "value" for one array, dotted for nested trees.
+        outputs: unit, dimensions and meaning of results by name: "value" for one array, dotted for nested trees. None
+            takes those that the experiment has as its attribute `outputs`, if any; so with `coordinates`.
         coordinates: labels of dimensions, as {"time": Coordinate(times, "s")}.
         store: directory of a zarr store. One that holds a part of this study is completed; several processes may share
             it. None keeps the results in memory.
@@ -94,8 +95,8 @@ def monte_carlo(
     key, n = require_key(key), _require_count(n)
     chips = as_chips(population)
     program = Program(require_experiment(experiment), chips, key, mesh=mesh, together=together, batch=batch)
-    coordinates = dict(coordinates or {})
-    variables = labelled(program.shapes, outputs or {}, coordinates)
+    outputs, coordinates = labels_of(experiment, outputs, coordinates)
+    variables = labelled(program.shapes, outputs, coordinates)
     chunk = _chunk(n, program, chunk)
     part = _share(share, store)
     if until is not None:

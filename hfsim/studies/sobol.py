@@ -28,7 +28,7 @@ from hfsim.io.store import Coordinate
 from hfsim.studies.chips import AbstractChips, Normals, as_chips
 from hfsim.studies.importance import named
 from hfsim.studies.intervals import CONFIDENCE, Interval, require_confidence
-from hfsim.studies.labels import Output, labelled
+from hfsim.studies.labels import Output, labelled, labels_of
 from hfsim.studies.monte_carlo import monte_carlo
 from hfsim.studies.results import MonteCarlo
 
@@ -167,12 +167,13 @@ def sobol(
 
         return jax.lax.map(run, taken)
 
+    outputs, coordinates = labels_of(experiment, outputs, coordinates)
     shapes = jax.eval_shape(lambda key: experiment(chips.sample(key, 0), key), require_key(key))
     said = {
         name: Output(v.attributes.get("units", ""), (RUN, *v.dims), v.attributes.get("long_name", ""))
-        for name, v in labelled(shapes, outputs or {}, coordinates or {}).items()
+        for name, v in labelled(shapes, outputs, coordinates).items()
     }
-    labels = {RUN: Coordinate(np.array(["A", "B", *names])), **(coordinates or {})}
+    labels = {RUN: Coordinate(np.array(["A", "B", *names])), **coordinates}
     options.setdefault("name", f"Sobol indices of {getattr(experiment, '__qualname__', type(experiment).__name__)}")
     study = monte_carlo(runs, PairedChips(chips), n, key, outputs=said, coordinates=labels, **options)
     first, total, variance = {}, {}, {}
