@@ -87,7 +87,7 @@ def _results(jobs: list[subprocess.Popen]) -> list[dict[str, Any]]:
     for job in jobs:
         text, _ = job.communicate()
         if job.returncode:
-            raise RuntimeError(f"{' '.join(map(str, job.args))} ended with {job.returncode}")
+            raise RuntimeError(f"a process of the study ended with {job.returncode}")
         found.append(json.loads(text.splitlines()[-1]))
     return found
 

@@ -95,6 +95,7 @@ class ChipStore:
             self._make(coordinates, {**attributes, _STUDY: known})
         _require_same(study_identity(self.path), known, self.path)
         self._group = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
+        self._arrays: dict[str, Any] = {}
         for part in self.path.rglob("*.partial"):  # a kill in the middle of a write left it
             if time.time() - part.stat().st_mtime > _ABANDONED:
                 part.unlink(missing_ok=True)
@@ -166,7 +167,9 @@ class ChipStore:
     # ------------------------------------------------------------------------------------------------- inside
 
     def _array(self, name: str) -> Any:
-        return self._group[name]
+        if name not in self._arrays:
+            self._arrays[name] = self._group[name]
+        return self._arrays[name]
 
     def _checksum_file(self, number: int) -> Path:
         return self.path / CHECKSUM / "c" / str(number)

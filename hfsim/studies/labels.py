@@ -9,7 +9,7 @@ import numpy as np
 
 from hfsim.errors import InputError
 from hfsim.io.store import RESERVED, Coordinate, Variable
-from hfsim.units import parse_unit
+from hfsim.units import duration, parse_unit
 
 
 class Output(NamedTuple):
@@ -101,6 +101,27 @@ def places(at: Mapping[str, Any], variable: Variable, coordinates: Mapping[str, 
             raise InputError(f"at.{dim}", f"be one of {', '.join(map(str, labels.tolist()))}", repr(label))
         index[variable.dims.index(dim)] = int(np.argmax(close))
     return tuple(index)
+
+
+def element_labels(variable: Variable, coordinates: Mapping[str, Coordinate]) -> list[str]:
+    """What tells the elements of an output apart, as " (time 1 h)"; empty for one number."""
+    found = []
+    for place in np.ndindex(variable.shape):
+        words = []
+        for dim, number in zip(variable.dims, place, strict=True):
+            label, unit = number, ""
+            if dim in coordinates:
+                label, unit = coordinates[dim].values[number], coordinates[dim].unit
+            words.append(f"{dim} {_label(label, unit)}")
+        found.append(f" ({', '.join(words)})" if words else "")
+    return found
+
+
+def _label(label: Any, unit: str) -> str:
+    if unit == "s" and label >= 1:
+        return duration(float(label))
+    text = f"{label:g}" if isinstance(label, float | np.floating) else str(label)
+    return text if unit in ("", "1") else f"{text} {unit}"
 
 
 def stored_type(dtype: Any) -> np.dtype:

@@ -12,7 +12,7 @@ from hfsim.errors import InputError
 from hfsim.io.store import CHIP, COMPUTED, Coordinate, Variable, open_study, study_identity
 from hfsim.studies.batches import Program
 from hfsim.studies.intervals import CONFIDENCE, Interval
-from hfsim.studies.labels import places
+from hfsim.studies.labels import element_labels, places
 from hfsim.studies.statistics import KEPT, OutputSummary, Summary, empty_summary
 
 ROWS = 12
@@ -109,6 +109,10 @@ class MonteCarlo:
         """The devices of one chip."""
         return self._with_program(chip).devices_of(int(chip))
 
+    def labels(self, output: str) -> list[str]:
+        """What tells the elements of an output apart, in brackets."""
+        return element_labels(self._variable(output), self._coordinates())
+
     def places(self, output: str, at: Mapping[str, Any]) -> tuple[Any, ...]:
         """Index of the elements of an output, in arrays of its shape, at labels of its dimensions."""
         return places(at, self._variable(output), self._coordinates())
@@ -142,7 +146,7 @@ class MonteCarlo:
         ]
         rows = [head]
         for name, output in self.summary.outputs.items():
-            labels = self._labels(name)
+            labels = self.labels(name)
             rows += self._rows(name, output, labels[:ROWS])
             if len(labels) > ROWS:
                 rows.append([f"... {len(labels) - ROWS} more of {name}", *[""] * (len(head) - 1)])
@@ -187,21 +191,6 @@ class MonteCarlo:
         columns += [output.extreme(largest) for largest in (False, True)]
         for row, value, half, *rest in zip(found, *(np.ravel(x) for x in columns), strict=False):
             row += [f"{value:.4g}", f"+- {half:.2g}", *(f"{number:.4g}" for number in rest)]
-        return found
-
-    def _labels(self, name: str) -> list[str]:
-        """What tells the elements of an output apart."""
-        variable, coordinates = self._variable(name), self._coordinates()
-        found = []
-        for place in np.ndindex(variable.shape):
-            words = []
-            for dim, i in zip(variable.dims, place, strict=True):
-                label, unit = i, ""
-                if dim in coordinates:
-                    label, unit = coordinates[dim].values[i], coordinates[dim].unit
-                label = f"{label:g}" if isinstance(label, float | np.floating) else str(label)
-                words.append(f"{dim} {label}{'' if unit in ('', '1') else ' ' + unit}")
-            found.append(f" ({', '.join(words)})" if words else "")
         return found
 
     def _of(self, output: str) -> OutputSummary:

@@ -87,8 +87,10 @@ class Attribution:
         """Rows of texts: head, then each factor of each element of each output."""
         rows = [["output", "factor", "alone", "", "in all", ""]]
         for name in self.first:
-            for place in np.ndindex(self.variance[name].shape):
-                label = name + ("" if not place else f" {list(place)}")
+            shape = self.variance[name].shape
+            of_first_run = self.study.labels(name)[: int(np.prod(shape))]
+            for place, label in zip(np.ndindex(shape), of_first_run, strict=True):
+                label = name + label.replace(f"{RUN} A, ", "").replace(f" ({RUN} A)", "")
                 for number, factor in enumerate(self.factors):
                     cells = []
                     for found in (self.first[name], self.total[name]):

@@ -232,7 +232,7 @@ def test_the_store_says_what_it_holds(whole, tmp_path):
 
 def test_a_study_prints_itself_with_units(whole):
     text, table = repr(whole), whole._repr_html_()
-    assert f"{CHIPS} chips" in text and "error (time 3.6e+03 s)" in text.replace("3600", "3.6e+03") and "uA" in text
+    assert f"{CHIPS} chips" in text and "error (time 1 h)" in text and "uA" in text
     assert table.count("<tr>") == 5 and "<td" in table and "works" in table
     assert repr(whole.dataset)
 

@@ -69,9 +69,8 @@ def test_indices_of_a_study(study):
 
 
 def test_it_prints_and_plots_itself(study):
-    assert (
-        "4,000 pairs" in repr(study) and "experiment" in study._repr_html_() and study._repr_html_().count("<tr>") == 9
-    )
+    table = study._repr_html_()
+    assert "4,000 pairs" in repr(study) and "value (time 10 s)" in table and table.count("<tr>") == 9
     axes = study.plot("value", at={"time": 10.0})
     assert [text.get_text() for text in axes.get_yticklabels()][-1] == "a" and len(axes.patches) == 8
     matplotlib.pyplot.close("all")
