@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("codesign", "crossbar", "devices", "online_step", "training")
+NAMES = ("codesign", "crossbar", "devices", "monte_carlo", "online_step", "training")
 ON_ALL_CORES = ("crossbar", "devices")
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 

@@ -1,10 +1,14 @@
-"""The command line `hfsim`: cards, figures of a card. Bad input ends in one line on stderr and exit status 2."""
+"""The command line `hfsim`: cards, studies of chips, files of instruments.
+
+Bad input ends in one line on stderr and exit status 2.
+"""
 
 import dataclasses
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
@@ -54,22 +58,7 @@ class Plot:
     def run(self) -> None:
         """Write the image."""
         card = load_card(self.card)
-        target = Path(f"{card.name}.png") if self.output is None else self.output
-        if target.suffix.lower() not in (".png", ".pdf", ".svg"):
-            raise InputError("--output", "end in .png, .pdf or .svg", str(target))
-        if not target.parent.is_dir():
-            raise InputError("--output", "lie in a directory that exists", str(target))
-        import matplotlib
-
-        matplotlib.use("Agg")  # a file, no window
-        from hfsim.plot import card_figure
-
-        figure = card_figure(card)
-        try:
-            figure.savefig(target, dpi=150)
-        except OSError as error:
-            raise InputError("--output", "be writable", f"{target} ({error.strerror})") from error
-        print(target)
+        _save(card.plot, Path(f"{card.name}.png") if self.output is None else self.output)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,8 +73,98 @@ class Device:
         self.command.run()
 
 
-Command = Annotated[Cards, tyro.conf.subcommand("cards")] | Annotated[Device, tyro.conf.subcommand("device")]
+@dataclasses.dataclass(frozen=True)
+class MonteCarlo:
+    """Run the study of a TOML file, or complete what its store holds; the form: `hfsim.studies.study_file`."""
+
+    study: tyro.conf.Positional[Path]
+    """The file."""
+    store: Path | None = None
+    """Where results are kept, in place of the file's."""
+    quiet: bool = False
+    """No line after each chunk."""
+
+    def run(self) -> None:
+        """Run, and print the statistics."""
+        from hfsim.studies.study_file import read_study_file
+
+        progress = None if self.quiet else lambda line: print(line, file=sys.stderr)
+        print(read_study_file(self.study).run(store=self.store, progress=progress))
+
+
+@dataclasses.dataclass(frozen=True)
+class ShowStore:
+    """Print the statistics of a store of chips, finished or not; with an output's name, draw it."""
+
+    store: tyro.conf.Positional[Path]
+    """The zarr store of a study."""
+    plot: str | None = None
+    """Name of an output to draw."""
+    output: Path = Path("study.png")
+    """Image to write (.png, .pdf, .svg)."""
+
+    def run(self) -> None:
+        """Print, and draw where asked to."""
+        from hfsim.studies.results import read_study
+
+        study = read_study(self.store)
+        print(study)
+        if self.plot is not None:
+            if self.plot not in study.outputs:
+                raise InputError("--plot", f"be one of {', '.join(study.outputs)}", repr(self.plot))
+            _save(lambda: study.plot(self.plot).figure, self.output)
+
+
+@dataclasses.dataclass(frozen=True)
+class Read:
+    """Say what a file of an instrument holds: which instrument, columns, units, traces."""
+
+    file: tyro.conf.Positional[Path]
+    """The file."""
+    area: float | None = None
+    """Of the electrode [um2]."""
+    thickness: float | None = None
+    """Of the film [nm]."""
+    plot: bool = False
+    """Draw its traces."""
+    output: Path = Path("traces.png")
+    """Image to write (.png, .pdf, .svg)."""
+
+    def run(self) -> None:
+        """Print, and draw where asked to."""
+        from hfsim.io import read
+
+        found = read(self.file, area=self.area, thickness=self.thickness)
+        print(found)
+        if self.plot:
+            _save(lambda: found.plot().figure, self.output)
+
+
+Command = (
+    Annotated[Cards, tyro.conf.subcommand("cards")]
+    | Annotated[Device, tyro.conf.subcommand("device")]
+    | Annotated[MonteCarlo, tyro.conf.subcommand("montecarlo")]
+    | Annotated[ShowStore, tyro.conf.subcommand("show")]
+    | Annotated[Read, tyro.conf.subcommand("read")]
+)
 """What can be asked for."""
+
+
+def _save(draw: Callable[[], Any], target: Path) -> None:
+    """Write the figure that `draw` makes."""
+    if target.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise InputError("--output", "end in .png, .pdf or .svg", str(target))
+    if not target.parent.is_dir():
+        raise InputError("--output", "lie in a directory that exists", str(target))
+    import matplotlib
+
+    matplotlib.use("Agg")  # a file, no window
+    figure = draw()
+    try:
+        figure.savefig(target, dpi=150)
+    except OSError as error:
+        raise InputError("--output", "be writable", f"{target} ({error.strerror})") from error
+    print(target)
 
 
 def _number(value: float | tuple[float, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Notebooks compile as quick tests do (tests/conftest.py) where the tests execute them; with readers, as they please."""
+"""Notebooks that the tests execute compile as quick tests do (tests/conftest.py); with readers, as they please."""
 
 import pytest
 

@@ -294,11 +294,29 @@ class Population(eqx.Module):
         Raises:
             InputError: gradients without `dies`.
         """
+        return self.from_normals(shape, self.normals(shape, key), dies=dies)
+
+    def normals(self, shape: tuple[int, ...], key: Key[Array, ""]) -> dict[str, Float[Array, "..."]]:
+        """All that `draw` draws: independent standard normals of `shape` by parameter, and one for each chip part.
+
+        A parameter's own have its dotted name, that of the chip is called "chip of " and the name.
+        """
         require_key(key)
+        dtypes = {name: value.dtype for name, _, value in parameters(self.model)}
+        drawn = {name: normal(stream(key, f"spread of {name}"), shape, dtypes[name]) for name in self.spreads}
+        return drawn | {c: normal(stream(key, c), (), dtypes[name]) for name, c in self._chip_parts().items()}
+
+    def from_normals(
+        self, shape: tuple[int, ...], normals: Mapping[str, Float[Array, "..."]], *, dies: tuple[Any, Any] | None = None
+    ) -> Draw:
+        """The population that these `normals` make, in place of drawn ones; see `draw`.
+
+        For designs of experiments and for importance sampling, which choose the normals.
+        """
         if self.gradients and dies is None:
             raise InputError("dies", "be given, as there are gradients over the wafer", "None", "pass (X, Y)")
         specs = {name: (spec, value) for name, spec, value in parameters(self.model)}
-        z = self._normals(shape, key, {name: value.dtype for name, (_, value) in specs.items()})
+        z = self._mixed(normals)
         values, clipped = {}, {}
         for name in dict.fromkeys((*self.spreads, *self.gradients)):
             spec, m = specs[name]
@@ -318,14 +336,17 @@ class Population(eqx.Module):
         """The same model with leaves of `shape`; see `draw`."""
         return self.draw(shape, key, dies=dies).model
 
-    def _normals(self, shape, key, dtypes) -> dict[str, Float[Array, "..."]]:
-        z = {name: normal(stream(key, f"spread of {name}"), shape, dtypes[name]) for name in self.spreads}
-        for name, part in self.chip.items():
-            z[name] = part.mixed(normal(stream(key, f"chip of {name}"), (), dtypes[name]), z[name])
+    def _mixed(self, normals) -> dict[str, Float[Array, "..."]]:
+        z = {name: normals[name] for name in self.spreads}
+        for name, of_chip in self._chip_parts().items():
+            z[name] = self.chip[name].mixed(normals[of_chip], z[name])
         for group in self.correlations:
             mixed = group.mixed([z[name] for name in group.names])
             z |= {name: mixed[i] for i, name in enumerate(group.names)}
         return z
+
+    def _chip_parts(self) -> dict[str, str]:
+        return {name: f"chip of {name}" for name in self.chip}
 
 
 def _require(specs: Mapping[str, ParameterSpec], path: str, where: str) -> ParameterSpec:

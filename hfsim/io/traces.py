@@ -6,12 +6,13 @@ measurement["P1"]       one trace of a file, by name or number; `for trace in me
 
 import dataclasses
 import html
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from hfsim import display
 from hfsim.errors import InputError
 from hfsim.units import parse_unit
 
@@ -166,7 +167,7 @@ class Trace:
         return f"Trace({self.name!r}, {self.kind}, {len(self)} rows: {columns})"
 
     def _repr_html_(self) -> str:
-        return html_table(
+        return display.table(
             f"{self.name}: {self.kind}, {len(self)} rows", ("column", "unit", "least", "largest"), self.rows()
         )
 
@@ -236,7 +237,7 @@ class Measurement:
         rows = [(t.name, t.kind, str(len(t)), ", ".join(f"{k} [{t.units[k]}]" for k in t.columns)) for t in self.traces]
         notes = "".join(f"<li>{html.escape(line)}</li>" for line in self.seen)
         return (
-            html_table(f"{self.file}: {self.instrument}", ("trace", "kind", "rows", "columns"), rows)
+            display.table(f"{self.file}: {self.instrument}", ("trace", "kind", "rows", "columns"), rows)
             + f"<ul>{notes}</ul>"
         )
 
@@ -244,13 +245,6 @@ class Measurement:
 def label(column: str, unit: str) -> str:
     """An axis label."""
     return column.replace("_", " ") + ("" if unit == "1" else f" ({unit})")
-
-
-def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table for a notebook."""
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><caption>{html.escape(title)}</caption><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _figure(axes):

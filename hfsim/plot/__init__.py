@@ -12,4 +12,6 @@ from hfsim.plot.devices import pulse_train as pulse_train
 from hfsim.plot.devices import relaxation as relaxation
 from hfsim.plot.devices import staircase as staircase
 from hfsim.plot.devices import switching as switching
+from hfsim.plot.monte_carlo import attribution_bars as attribution_bars
+from hfsim.plot.monte_carlo import spread_of_chips as spread_of_chips
 from hfsim.plot.sensitivity import tornado as tornado

@@ -1,5 +1,11 @@
-"""Questions asked of a device or a network: co-design."""
+"""Questions asked of a device or a network: co-design, Monte Carlo."""
 
+from hfsim.studies.batches import chip_results as chip_results
+from hfsim.studies.chips import AbstractChips as AbstractChips
+from hfsim.studies.chips import Chips as Chips
+from hfsim.studies.chips import Fixed as Fixed
+from hfsim.studies.chips import Parts as Parts
+from hfsim.studies.chips import Sampled as Sampled
 from hfsim.studies.codesign import LBFGS as LBFGS
 from hfsim.studies.codesign import Found as Found
 from hfsim.studies.codesign import optimise as optimise
@@ -8,6 +14,15 @@ from hfsim.studies.codesign import search as search
 from hfsim.studies.design import Design as Design
 from hfsim.studies.design import Tie as Tie
 from hfsim.studies.design import Variable as Variable
+from hfsim.studies.importance import RareFailures as RareFailures
+from hfsim.studies.importance import Tilt as Tilt
+from hfsim.studies.importance import find_tilt as find_tilt
+from hfsim.studies.importance import rare_failures as rare_failures
+from hfsim.studies.intervals import Interval as Interval
+from hfsim.studies.intervals import Until as Until
+from hfsim.studies.intervals import clopper_pearson as clopper_pearson
+from hfsim.studies.labels import Output as Output
+from hfsim.studies.monte_carlo import monte_carlo as monte_carlo
 from hfsim.studies.objective import Expectation as Expectation
 from hfsim.studies.objective import Judged as Judged
 from hfsim.studies.objective import Objective as Objective
@@ -15,7 +30,12 @@ from hfsim.studies.objective import Quantile as Quantile
 from hfsim.studies.objective import SquaredNorm as SquaredNorm
 from hfsim.studies.objective import Term as Term
 from hfsim.studies.objective import Worst as Worst
+from hfsim.studies.products import ProductError as ProductError
+from hfsim.studies.results import MonteCarlo as MonteCarlo
+from hfsim.studies.results import read_study as read_study
 from hfsim.studies.sensitivity import Checked as Checked
 from hfsim.studies.sensitivity import Sensitivity as Sensitivity
 from hfsim.studies.sensitivity import check as check
 from hfsim.studies.sensitivity import sensitivities as sensitivities
+from hfsim.studies.sobol import Attribution as Attribution
+from hfsim.studies.sobol import sobol as sobol

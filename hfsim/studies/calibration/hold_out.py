@@ -8,8 +8,9 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from hfsim import display
 from hfsim.errors import InputError
-from hfsim.io.traces import Trace, html_table
+from hfsim.io.traces import Trace
 from hfsim.studies.calibration.fit import calibrate, in_double
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.residuals import experiment, predicted
@@ -73,7 +74,7 @@ class HeldOut:
 
     def _repr_html_(self) -> str:
         head = ("trace", "", f"error ({self.calibration.unit})", "of the span")
-        return self.calibration._repr_html_() + html_table(self.summary(), head, self.rows())
+        return self.calibration._repr_html_() + display.table(self.summary(), head, self.rows())
 
     def plot(self, axes=None, *, x: str | None = None):
         """The held-out data with what was predicted of them; as `Calibration.plot`."""

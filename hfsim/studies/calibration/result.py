@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
+from hfsim import display
 from hfsim.cards import Card
 from hfsim.errors import InputError
-from hfsim.io.traces import Trace, html_table
+from hfsim.io.traces import Trace
 from hfsim.parameters import ParameterSpec
 from hfsim.studies.calibration.card import Provenance, fitted_card
 from hfsim.studies.calibration.predictions import AbstractPrediction
@@ -153,7 +154,7 @@ class Calibration:
 
     def _repr_html_(self) -> str:
         flags = "".join(f"<li>{flag}</li>" for flag in self.flags)
-        return html_table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
+        return display.table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
 
     def strong_correlations(self, above: float = 0.9) -> list[tuple[str, str, float]]:
         """Pairs of parameters whose errors correlate by more than `above`, the strongest first."""

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
+from hfsim import display
 from hfsim.cards import SPREAD, Card, Entry
 from hfsim.devices.variability import AbstractDistribution, Correlation, LogNormal, Normal, Population
 from hfsim.errors import InputError
-from hfsim.io.traces import Trace, html_table
+from hfsim.io.traces import Trace
 from hfsim.studies.calibration.card import Provenance, default_sections, fitted_card
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.residuals import files_of
@@ -185,7 +186,7 @@ class PopulationFit:
 
     def _repr_html_(self) -> str:
         flags = "".join(f"<li>{flag}</li>" for flag in self.flags)
-        return html_table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
+        return display.table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
 
     def plot(self, axes=None):
         """Parameters of each device and curve with the bands of the population; see `figures.devices_and_cycles`."""
