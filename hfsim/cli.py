@@ -125,6 +125,10 @@ class Read:
     """Of the electrode [um2]."""
     thickness: float | None = None
     """Of the film [nm]."""
+    units: str | None = None
+    """Of the values, where the file has none: A, uS, ohm, ..."""
+    read_voltage: float | None = None
+    """At which currents after pulses were read [V]."""
     plot: bool = False
     """Draw its traces."""
     output: Path = Path("traces.png")
@@ -134,7 +138,8 @@ class Read:
         """Print, and draw where asked to."""
         from hfsim.io import read
 
-        found = read(self.file, area=self.area, thickness=self.thickness)
+        given = {"area": self.area, "thickness": self.thickness, "units": self.units, "read_voltage": self.read_voltage}
+        found = read(self.file, **given)
         print(found)
         if self.plot:
             _save(lambda: found.plot().figure, self.output)

@@ -42,6 +42,15 @@ def test_bad_input_ends_in_one_line(arguments, told, capsys):
     assert said.startswith("error: ") and told in said and said.count("\n") == 1
 
 
+def test_a_file_of_an_instrument_is_read(tmp_path, capsys):
+    (tmp_path / "ramp.csv").write_text("V (V),I (uA)\n0,0\n0.5,1.0\n1.0,2.5\n")
+    (tmp_path / "empty.csv").write_text("")
+    assert main(["read", str(tmp_path / "ramp.csv"), "--plot", "--output", str(tmp_path / "ramp.svg")]) == 0
+    assert "voltage [V]" in capsys.readouterr().out and (tmp_path / "ramp.svg").stat().st_size > 1000
+    assert main(["read", str(tmp_path / "empty.csv")]) == 2
+    assert "empty" in capsys.readouterr().err
+
+
 def test_a_reader_that_leaves_ends_it_quietly():
     shell = f"{sys.executable} -m hfsim device show cea-leti-2025-hybrid | head -1"
     found = subprocess.run(shell, shell=True, capture_output=True, text=True, check=True)

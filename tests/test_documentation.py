@@ -25,6 +25,8 @@ ROOMS = (
     "hfsim.learning",
     "hfsim.nn",
     "hfsim.studies",
+    "hfsim.studies.calibration",
+    "hfsim.io",
     "hfsim.plot",
     "hfsim.explorer",
     "hfsim.estimators",

@@ -3,7 +3,7 @@
 Each returns a labelled trace, a named tuple whose `UNITS` give the unit of each field.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,7 +93,7 @@ def endurance(
         state = capacitor.cycle(state, pulse, more, temperature=temperature)
         return state, look(state)
 
-    first = jax.tree.map(lambda y: y[None], look(state)) if counts[0] == 0 else None
+    first: Any = jax.tree.map(lambda y: y[None], look(state)) if counts[0] == 0 else None
     if ends.size:
         state, seen = jax.lax.scan(stage, state, jnp.asarray(np.diff(ends, prepend=0.0), capacitor.P_r.dtype))
         seen = jax.tree.map(lambda x: x[measured], seen)
