@@ -62,14 +62,16 @@ def test_switching_pulses_start_from_saturation_against_them(capacitor):
 @pytest.mark.parametrize("timed", [True, False])
 def test_a_loop_is_the_charge_that_an_amplifier_collects(capacitor, timed):
     period, steps = 1e6, 40
-    loop = hysteresis_loop(capacitor, 3.0, period, steps=steps, cycles=2)
+    loop = hysteresis_loop(capacitor, 1.5, period, steps=steps, cycles=2)  # minor: the second differs from the first
     time = jnp.linspace(0.0, period, steps + 1)
     voltage = jnp.concatenate([jnp.zeros(1), loop.voltage])
     seen = trace(time=time, voltage=voltage) if timed else trace(voltage=voltage)
     found = PolarisationLoop(period=None if timed else period)(capacitor, seen)
     assert found.shape == (41,)
     # up to a constant: the dielectric and the leakage of the loop included
-    np.testing.assert_allclose(np.diff(found)[1:], np.diff(loop.charge) / (10 * 2.0), atol=2e-3)
+    np.testing.assert_allclose(np.diff(found)[1:], np.diff(loop.charge) / (10 * 2.0), atol=1e-4)
+    first = PolarisationLoop(cycles=1, period=period)(capacitor, seen)
+    assert np.max(np.abs((first - first[0]) - (found - found[0]))) > 1.0
     with pytest.raises(InputError, match="pass period="):
         PolarisationLoop()(capacitor, trace(voltage=voltage))
     with pytest.raises(InputError, match="cycles"):
