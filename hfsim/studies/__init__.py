@@ -1,5 +1,8 @@
-"""Questions asked of a device or a network: co-design."""
+"""Questions asked of a device or a network: calibration, co-design."""
 
+from hfsim.studies.calibration import calibrate as calibrate
+from hfsim.studies.calibration import calibrate_population as calibrate_population
+from hfsim.studies.calibration import hold_out as hold_out
 from hfsim.studies.codesign import LBFGS as LBFGS
 from hfsim.studies.codesign import Found as Found
 from hfsim.studies.codesign import optimise as optimise
