@@ -4,9 +4,9 @@ from hfsim.studies.calibration.card import fitted_card as fitted_card
 from hfsim.studies.calibration.card import from_card as from_card
 from hfsim.studies.calibration.fit import CalibrationWarning as CalibrationWarning
 from hfsim.studies.calibration.fit import calibrate as calibrate
-from hfsim.studies.calibration.hold_out import HeldOut as HeldOut
-from hfsim.studies.calibration.hold_out import hold_out as hold_out
-from hfsim.studies.calibration.hold_out import predict as predict
+from hfsim.studies.calibration.held_out import HeldOut as HeldOut
+from hfsim.studies.calibration.held_out import hold_out as hold_out
+from hfsim.studies.calibration.held_out import predict as predict
 from hfsim.studies.calibration.population import calibrate_population as calibrate_population
 from hfsim.studies.calibration.predictions import AbstractPrediction as AbstractPrediction
 from hfsim.studies.calibration.predictions import CurrentSweep as CurrentSweep

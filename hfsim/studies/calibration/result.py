@@ -1,6 +1,7 @@
 """What a fit found: a table, a figure, a card."""
 
 import dataclasses
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,7 +138,7 @@ class Calibration:
         )
         return (
             f"{len(self.labels)} parameters, {self.points} values of {len(self.traces)} traces ({files}): "
-            f"root mean square residual {self.rms:.4g} {self.unit}{share}{chi}; "
+            f"root mean square residual {with_unit(self.rms, self.unit)}{share}{chi}; "
             f"{sum(s.ratio < 1 + _SAME for s in self.starts)} of {len(self.starts)} starts ended here"
         )
 
@@ -153,7 +154,7 @@ class Calibration:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        flags = "".join(f"<li>{flag}</li>" for flag in self.flags)
+        flags = "".join(f"<li>{escape(flag)}</li>" for flag in self.flags)
         return display.table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
 
     def strong_correlations(self, above: float = 0.9) -> list[tuple[str, str, float]]:
@@ -182,8 +183,15 @@ class Calibration:
             InputError: as `fitted_card`.
         """
         errors = dict(zip(self.labels, self.errors, strict=True))
-        told = Provenance(", ".join(files_of(self.traces)), date, self.points, f"{self.rms:.3g} {self.unit}", errors)
+        told = Provenance(
+            ", ".join(files_of(self.traces)), date, self.points, with_unit(self.rms, self.unit, 3), errors
+        )
         return fitted_card(self.model, told, self.ties, name=name, title=title, base=base, **others)
+
+
+def with_unit(value: float, unit: str, digits: int = 4) -> str:
+    """A number with its unit, where it has one."""
+    return f"{value:.{digits}g}" if unit == "1" else f"{value:.{digits}g} {unit}"
 
 
 def span(prediction: AbstractPrediction, traces: tuple[Trace, ...]) -> float:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from html import escape
 from typing import Any, Literal
 
 import jax.numpy as jnp
@@ -16,6 +17,7 @@ from hfsim.io.traces import Trace
 from hfsim.studies.calibration.card import Provenance, default_sections, fitted_card
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.residuals import files_of
+from hfsim.studies.calibration.result import with_unit
 
 Of = Literal["devices", "cycles", "both"]
 _LEAST_EIGENVALUE = 1e-4  # of a correlation matrix that is written: stronger ones are weakened to it
@@ -169,7 +171,7 @@ class PopulationFit:
         unit = self.prediction.unit(self.traces[0])
         return (
             f"{len(self.names)} devices, {len(self.traces)} curves, {self.points} values ({files}): "
-            f"root mean square residual {self.rms:.4g} {unit}, noise {self.noise:.4g}"
+            f"root mean square residual {with_unit(self.rms, unit)}, noise {self.noise:.4g}"
         )
 
     def __str__(self):
@@ -185,7 +187,7 @@ class PopulationFit:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        flags = "".join(f"<li>{flag}</li>" for flag in self.flags)
+        flags = "".join(f"<li>{escape(flag)}</li>" for flag in self.flags)
         return display.table(self.summary(), self.HEAD, self.rows()) + (f"<ul>{flags}</ul>" if flags else "")
 
     def plot(self, axes=None):
@@ -216,7 +218,7 @@ class PopulationFit:
         """
         errors = dict(zip(self.labels, self.errors, strict=True))
         unit = self.prediction.unit(self.traces[0])
-        told = Provenance(", ".join(files_of(self.traces)), date, self.points, f"{self.rms:.3g} {unit}", errors)
+        told = Provenance(", ".join(files_of(self.traces)), date, self.points, with_unit(self.rms, unit, 3), errors)
         chosen = default_sections(self.model) if sections is None else dict(sections)
         card = fitted_card(self.model, told, name=name, title=title, base=base, sections=chosen, **others)
         entries = {section: dict(of_section) for section, of_section in card.sections.items()}

@@ -14,7 +14,7 @@ from hfsim.io.traces import Trace
 from hfsim.studies.calibration.fit import calibrate, in_double
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.residuals import experiment, predicted
-from hfsim.studies.calibration.result import Calibration, span
+from hfsim.studies.calibration.result import Calibration, span, with_unit
 from hfsim.studies.design import Variable
 
 Held = Callable[[Trace], bool] | Collection[str] | slice
@@ -64,7 +64,8 @@ class HeldOut:
     def summary(self) -> str:
         """One line: both errors."""
         sides = ((self.fitted, self.calibration.traces, "fitted"), (self.held_out, self.traces, "held out"))
-        told = [f"{e:.4g} {self.calibration.unit} ({e / self.span:.2%}) on {len(t)} traces {of}" for e, t, of in sides]
+        unit = self.calibration.unit
+        told = [f"{with_unit(e, unit)} ({e / self.span:.2%}) on {len(t)} traces {of}" for e, t, of in sides]
         return f"root mean square error {', '.join(told)}"
 
     def __str__(self):
