@@ -1,4 +1,4 @@
-"""Notebooks compile as quick tests do (tests/conftest.py) where the tests execute them; with readers, as they please."""
+"""Where tests execute notebooks, these compile as quick tests do (tests/conftest.py)."""
 
 import pytest
 
