@@ -135,7 +135,9 @@ class FerroelectricCapacitor(AbstractDevice):
 
     # ------------------------------------------------------------------------------------------------- the life
 
-    def init(self, shape: tuple[int, ...] = (), key: Key[Array, ""] | None = None, *, up=0.0) -> FerroelectricState:
+    def init(
+        self, shape: tuple[int, ...] = (), key: Key[Array, ""] | None = None, *, up: Any = 0.0
+    ) -> FerroelectricState:
         """State of devices of `shape` saturated to the fraction `up` (0 down, 1 up), without a past.
 
         `key` is needed by kinetics with random domains and by ageing with breakdown.
