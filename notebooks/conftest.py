@@ -1,4 +1,4 @@
-"""Notebooks that the tests execute compile as quick tests do (tests/conftest.py); with readers, as they please."""
+"""Where tests execute notebooks, these compile as quick tests do (tests/conftest.py)."""
 
 import pytest
 

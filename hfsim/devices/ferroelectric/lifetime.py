@@ -3,7 +3,7 @@
 Each returns a labelled trace, a named tuple whose `UNITS` give the unit of each field.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,14 +93,12 @@ def endurance(
         state = capacitor.cycle(state, pulse, more, temperature=temperature)
         return state, look(state)
 
-    first: Any = jax.tree.map(lambda y: y[None], look(state)) if counts[0] == 0 else None
+    parts = [jax.tree.map(lambda y: y[None], look(state))] if counts[0] == 0 else []
     if ends.size:
-        state, seen = jax.lax.scan(stage, state, jnp.asarray(np.diff(ends, prepend=0.0), capacitor.P_r.dtype))
-        seen = jax.tree.map(lambda x: x[measured], seen)
-        if first is not None:
-            seen = jax.tree.map(lambda x, y: jnp.concatenate([y, x]), seen, first)
-    else:
-        seen = first
+        more = jnp.asarray(np.diff(ends, prepend=0.0), capacitor.P_r.dtype)
+        state, seen = jax.lax.scan(stage, state, more)
+        parts.append(jax.tree.map(lambda x: x[measured], seen))
+    seen = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
     return state, Endurance(jnp.asarray(counts), *seen)
 
 
