@@ -6,7 +6,7 @@ import json
 import pytest
 
 import benchmarks.__main__
-from benchmarks import online_step
+from benchmarks import monte_carlo, online_step
 from benchmarks.__main__ import main, publish
 from benchmarks.measure import Row
 
@@ -39,3 +39,23 @@ def test_publishing_needs_a_date(capsys):
     with pytest.raises(SystemExit):
         main(["devices", "--publish", "a machine"])
     assert "--date" in capsys.readouterr().err
+
+
+def test_monte_carlo_judges_what_its_processes_tell(monkeypatch):
+    told = iter([(30.0, 1), (63.0, 1), (70.0, 1), (20.0, 1), (11.0, 1), (11.0, 1)])
+
+    def results(jobs):
+        found = []
+        for number, _ in enumerate(jobs):
+            seconds, gigabytes = next(told)
+            began = 100.0 + number
+            found.append({"seconds": seconds, "began": began, "ended": began + seconds, "means": [0.07, 0.25]})
+            found[-1]["bytes"] = gigabytes * 2**30
+        return found
+
+    monkeypatch.setattr(monte_carlo, "_start", lambda *arguments, **options: None)
+    monkeypatch.setattr(monte_carlo, "_results", results)
+    monkeypatch.setattr(monte_carlo, "cores", lambda: [0, 1])
+    rows = monte_carlo.rows()
+    assert [row.holds for row in rows] == [True, True, False, False]  # full normals above 60 s; 20/12 below 1.7
+    assert rows[3].ratio == pytest.approx(20 / 12) and rows[1].ratio == pytest.approx(30 / 63)

@@ -559,3 +559,21 @@ def test_fractions_above_one_in_all_are_refused():
 def test_a_mask_may_be_given_by_hand():
     device = StuckDevices(Counter(10.0), jnp.array([1.0, 0.0]), jnp.array([0.0, 7.0]))
     np.testing.assert_array_equal(device.conductance(device.init((2,))), [10.0, 7.0])
+
+
+def test_a_population_is_a_function_of_its_normals(transistor):
+    spreads = {"KP": LogNormal(0.1), "V_T0": Normal(0.02), "n": Normal(0.01)}
+    chip, together = {"KP": ChipPart(0.5)}, (Correlation.pair("KP", "V_T0", 0.5),)
+    population, key = Population(transistor, spreads, together, chip=chip), jax.random.key(0)
+    z = population.normals((7,), key)
+    assert set(z) == {"KP", "V_T0", "n", "chip of KP"} and z["n"].shape == (7,) and z["chip of KP"].shape == ()
+    drawn, made = population.sample((7,), key), population.from_normals((7,), z).model
+    for name in spreads:
+        np.testing.assert_array_equal(getattr(made, name), getattr(drawn, name))
+    at_rest = population.from_normals((7,), jax.tree.map(jnp.zeros_like, z)).model
+    np.testing.assert_array_equal(at_rest.KP, np.full(7, 125.0, np.float32))
+    # one normal moves what it is correlated with, by rho, and nothing else
+    moved = population.from_normals((7,), {**jax.tree.map(jnp.zeros_like, z), "chip of KP": jnp.ones(())}).model
+    np.testing.assert_allclose(moved.KP, 125.0 * np.exp(0.1 * np.sqrt(0.5)), rtol=1e-6)
+    np.testing.assert_allclose(moved.V_T0, 0.8 + 0.02 * 0.5 * np.sqrt(0.5), rtol=1e-6)
+    np.testing.assert_array_equal(moved.n, at_rest.n)

@@ -68,13 +68,16 @@ def test_the_estimate_is_that_of_its_weights(found):
     assert data.weight.values.max() <= 10.001
 
 
-def test_the_weight_is_the_ratio_of_the_densities(found, tilt):
-    data, chip = found.study.dataset, 5
-    z = {name: float(value) for name, value in found.study.devices(chip).normals.items()}
-    nominal = np.prod([norm.pdf(value) for value in z.values()])
-    tilted = np.prod([norm.pdf(z[n], tilt.shift[n], tilt.scale[n]) for n in z])
-    expected = nominal / (0.1 * nominal + 0.9 * tilted)
-    assert data.weight.values[chip] == pytest.approx(expected, rel=1e-4)
+def test_the_weight_is_the_ratio_of_the_densities():
+    shift, scale = {"voltage": 2.0, "width": 0.0}, {"voltage": 1.5, "width": 3.0}
+    tilt = Tilt({"voltage": 2.0}, scale, 0.2)
+    study = rare_failures(half_space, PULSES, 20, jax.random.key(2), fails="fails", tilt=tilt).study
+    for chip in (3, 5):
+        z = {name: float(value) for name, value in study.devices(chip).normals.items()}
+        nominal = np.prod([norm.pdf(value) for value in z.values()])
+        tilted = np.prod([norm.pdf(z[name], shift[name], scale[name]) for name in z])
+        expected = nominal / (0.2 * nominal + 0.8 * tilted)
+        assert study.dataset.weight.values[chip] == pytest.approx(expected, rel=1e-4)
 
 
 def test_several_failures_of_one_study(tilt):

@@ -8,12 +8,25 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hfsim import InputError
+from hfsim import InputError, load_card
+from hfsim.crossbar import CrossbarDesign
 from hfsim.devices import Pulse
+from hfsim.devices.retention import CMORetention, PCMRetention
 from hfsim.devices.variability import LogNormal, Normal, Population, WaferGradient
 from hfsim.draws import normal
 from hfsim.io import Coordinate
-from hfsim.studies import Chips, Fixed, Output, Parts, Sampled, Until, chip_results, monte_carlo, read_study
+from hfsim.studies import (
+    Chips,
+    Fixed,
+    Output,
+    Parts,
+    ProductError,
+    Sampled,
+    Until,
+    chip_results,
+    monte_carlo,
+    read_study,
+)
 from hfsim.studies import batches as program
 from hfsim.studies.batches import Program
 from hfsim.studies.chips import chip_keys
@@ -303,3 +316,24 @@ def test_wrong_questions_are_refused(whole, pulses):
     ):
         with pytest.raises(InputError, match=told):
             ask()
+
+
+# -------------------------------------------------------------------------------------------- ready experiment
+
+
+def test_errors_of_products_are_those_of_the_matrix_vector_benchmark():
+    card = load_card("cmo-hfox-2025")
+    experiment = ProductError(CrossbarDesign.from_card(card).kernel(), coarse=True)
+    study = monte_carlo(experiment, Fixed(CMORetention.from_card(card)), 24, jax.random.key(0))
+    mean = study.mean("error")
+    assert study.dataset.time.attrs["units"] == "s" and "error (time 10 years)" in repr(study)
+    # docs/results/mvm.md, 200 chips: 0.073 at 1 s and 0.252 at 10 years, to three digits
+    for place, published in ((0, 0.073), (-1, 0.252)):
+        assert mean.low[place] - 5e-4 < published < mean.high[place] + 5e-4
+
+
+def test_products_of_other_devices():
+    card = load_card("pcm-nandakumar-2019")
+    experiment = ProductError(CrossbarDesign.from_card(card).kernel(), size=8, vectors=4, times=("1 s", "1 day"))
+    found = chip_results(experiment, Fixed(PCMRetention.from_card(card)), jnp.arange(3), jax.random.key(0))["error"]
+    assert found.shape == (3, 2) and np.all(np.asarray(found[:, 1]) > np.asarray(found[:, 0]))  # it drifts

@@ -48,11 +48,14 @@ def test_moments_are_those_of_all_numbers():
 
 
 def test_the_order_of_chunks_and_of_merges_changes_no_bit():
-    whole = everything(summary(range(len(CHUNKS))))
-    shuffled = np.random.default_rng(1).permutation(len(CHUNKS))
-    np.testing.assert_array_equal(everything(summary(shuffled)), whole)
+    generator = np.random.default_rng(1)
+    # numbers that are missing: means of as many numbers each would be the same in either order
+    chunks = [np.where(generator.random(chunk.shape) < 0.2, np.float32(np.nan), chunk) for chunk in CHUNKS]
+    whole = everything(summary(range(len(CHUNKS)), chunks))
+    shuffled = generator.permutation(len(CHUNKS))
+    np.testing.assert_array_equal(everything(summary(shuffled, chunks)), whole)
     for cut in (1, 4, 9):
-        left, right = summary(shuffled[:cut]), summary(shuffled[cut:])
+        left, right = summary(shuffled[:cut], chunks), summary(shuffled[cut:], chunks)
         left.merge(right)
         np.testing.assert_array_equal(everything(left), whole)
         assert left.chips == len(VALUES)
@@ -88,7 +91,7 @@ def test_coarse_quantiles_enclose_the_exact_ones():
     for p in (0.01, 0.4, 0.5, 0.8):
         fine, rough = exact.quantile(p), coarse.quantile(p)
         assert rough.low <= fine.low and rough.high >= fine.high
-        assert abs(rough.value - fine.value) <= 2.0**-7 * abs(fine.value)  # half of a bin of 6 bits
+        assert abs(rough.value - fine.value) <= 2.0**-7 * abs(fine.value) + 1e-37  # half of a bin of 6 bits
     assert mantissa_bits(EXACT // 7, 7) == 23 and mantissa_bits(10**9, 1) == 22 and mantissa_bits(10**9, 10**6) == 4
 
 
@@ -100,7 +103,7 @@ def test_numbers_that_are_not_finite_are_named_and_left_out():
     kept = np.delete(VALUES[:, 0].astype(np.float64), 2 * CHUNK + 3)
     assert found.mean().value[0] == pytest.approx(kept.mean(), rel=1e-14)
     assert found.quantile(0.5).value[0] == np.sort(kept)[int(np.ceil(0.5 * len(kept))) - 1]
-    assert found.extreme(True)[0] == kept.max()
+    assert found.extreme(True)[0] == kept.max() and np.all(np.isfinite(found.extreme(True)))
     empty = Moments.of(np.full((3, 1), np.nan)) + Moments.of(np.ones((2, 1)))
     assert empty.n == 2 and empty.mean == 1 and empty.M2 == 0
 
