@@ -17,8 +17,7 @@ import xarray  # noqa: F401, here once for all children
 import zarr  # noqa: F401
 
 from hfsim.devices import Pulse
-from hfsim.devices.variability import LogNormal, Normal, Population
-from hfsim.draws import normal
+from hfsim.devices.variability import Normal, Population
 from hfsim.io import Coordinate
 from hfsim.studies import Chips, Output, monte_carlo
 
@@ -29,16 +28,16 @@ TIMES = np.array([1.0, 3600.0, 86400.0])
 
 def population():
     """Made when it is asked for: the first array starts the backend, which no process may fork behind."""
-    return Chips(Population(Pulse(2.0, 100.0), {"voltage": Normal(0.1), "width": LogNormal(0.2)}), (6, 5))
+    return Chips(Population(Pulse(2.0, 100.0), {"voltage": Normal(0.1)}), (6, 5))
 
 
 def experiment(pulses, key):
     """A product, a division by a number, roundings and noise: what differently compiled programs compute otherwise."""
-    x = normal(key, (7, 6), jnp.float32)
-    y = jnp.matmul(x, pulses.voltage * jnp.log(pulses.width), precision="highest")
+    x = jax.random.uniform(key, (7, 6), minval=-1)
+    y = jnp.matmul(x, jnp.exp(pulses.voltage), precision="highest")
     y = jax.vmap(lambda t: jnp.round(jnp.clip(y * jnp.exp(-t / 1e5), -30, 30) / (0.07 * pulses.voltage[0, 0])))(TIMES)
     error = jnp.sqrt(jnp.mean(jnp.square(y), axis=(1, 2)))
-    return {"error": error, "works": error[0] < 160.0}
+    return {"error": error, "works": error[0] < 90.0}
 
 
 def run(store=None, **options):

@@ -159,16 +159,18 @@ class Program:
         """What is asked for, or what memory holds: batches are compiled, smaller and smaller, until one fits."""
         (first, *rest), least = self._mesh.devices.flat, self.together
         share = _rounded(-(-(self._wanted or most) // self.devices), least)
-        large, available = self._compile(share, first), self._available()
+        loop, available = self._loop(share), self._available()
+        large = self._compile(loop, share, first)
         while self._wanted is None and large.bytes > available:
-            if large.share == least:
+            if share == least:
                 _refuse(large, available)
-            share = int(SHRINK * large.share * available / large.bytes)
-            large = self._compile(max(share // least * least, least), first)
+            share = max(int(SHRINK * share * available / large.bytes) // least * least, least)
+            loop = self._loop(share)
+            large = self._compile(loop, share, first)
         with ThreadPoolExecutor(self.devices) as pool:
-            others = list(pool.map(lambda device: self._compile(large.share, device), rest))
+            others = list(pool.map(lambda device: self._compile(loop, share, device), rest))
         runs = tuple(made.runs[0] for made in (large, *others))
-        return Compiled(runs, tuple(made.arguments[0] for made in (large, *others)), large.share, large.bytes)
+        return Compiled(runs, tuple(made.arguments[0] for made in (large, *others)), share, large.bytes)
 
     def _available(self) -> int:
         """Bytes that a device may take."""
@@ -180,10 +182,10 @@ class Program:
             free = host_memory() // len(devices)
         return int(MEMORY_SHARE * free)
 
-    def _compile(self, share: int, device: Any) -> Compiled:
-        """The program for `share` chips on one device."""
+    def _loop(self, share: int) -> Any:
+        """(arrays, key, first chip, how many) -> results of `share` chips, jitted: traced once for all devices."""
 
-        def local(arrays, key, first, count):
+        def loop(arrays, key, first, count):
             def step(number, filled):
                 place = number * self.together
                 found = self._block(arrays, key, first + place)
@@ -193,9 +195,13 @@ class Program:
             empty = jax.tree.map(lambda leaf: jnp.zeros((share, *leaf.shape), leaf.dtype), self.shapes)
             return jax.lax.fori_loop(0, steps, step, empty)
 
+        return jax.jit(loop)
+
+    def _compile(self, loop: Any, share: int, device: Any) -> Compiled:
+        """The program of one device."""
         number = jax.ShapeDtypeStruct((), jnp.int32, sharding=SingleDeviceSharding(device))
         arguments = jax.device_put((self._arrays, self._key), device)
-        run = jax.jit(local).lower(*arguments, number, number).compile()
+        run = loop.lower(*arguments, number, number).compile()
         need: Any = run.memory_analysis()
         results = _IN_FLIGHT * need.output_size_in_bytes
         return Compiled((run,), (arguments,), share, need.temp_size_in_bytes + need.argument_size_in_bytes + results)

@@ -39,7 +39,8 @@ CHUNKS, LEAST_CHUNK, MOST_CHUNK = 64, 64, 4096
 files stay few."""
 CHUNK_BYTES = 2**26
 """Largest chunk in bytes."""
-MOST_CHIPS = 2**31 - 1
+MOST_CHIPS = 2**30
+"""Numbers of chips are 32-bit integers, those behind the last one too."""
 _PACKAGES = ("hfsim", "jax", "jaxlib", "equinox", "numpy", "xarray", "zarr")
 
 
