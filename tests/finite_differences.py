@@ -34,13 +34,13 @@ def check_parameter_gradients(
     implicit: tuple[str, ...] = (),
     gradients: list[jax.Array] | None = None,
     at_points: Callable[[list[list[Any]]], Any] | None = None,
-) -> None:
+) -> list[jax.Array]:
     """Assert that d scalar(model)/d parameter is right for each parameter, in a random direction of its entries.
 
     `insensitive` names the parameters that must have a zero gradient; any other zero is a failure, so that no
     gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. `gradients`, in the
     order of `parameters`, and `at_points`, the scalar at each of many lists of values, are for a caller that has
-    compiled them.
+    compiled them. Returns the gradients.
     """
     names = [name for name, _, _ in parameters(model)]
     values = [value for _, _, value in parameters(model)]
@@ -85,3 +85,4 @@ def check_parameter_gradients(
         else:
             assert got != 0, f"{name}: the gradient is silently zero, differences give {expected}"
             assert abs(got - expected) <= tolerance * abs(expected), f"{name}: {got} against {expected}"
+    return gradients
