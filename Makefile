@@ -10,7 +10,7 @@ ARGS :=
 # The stamp holds the checkout's path: a copied or moved tree, or a Python since removed, needs a new environment.
 USABLE = [ -x $(BIN)/python ] && [ "$$(cat $(STAMP) 2>/dev/null)" = "$$(pwd -P)" ]
 
-.PHONY: help demo test lint check format wheel clean unusable
+.PHONY: help demo test lint check format docs wheel clean unusable
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -32,11 +32,14 @@ format: $(STAMP) ## format the code and sort its imports
 	@$(BIN)/python -m ruff check --select I --fix .
 	@$(BIN)/python -m ruff format .
 
+docs: $(STAMP) ## build the documentation site in site/ (`.venv/bin/mkdocs serve` shows it)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet --site-dir site
+
 wheel: $(STAMP) ## build the source archive, and the wheel from it, in DIST (dist)
 	@$(BIN)/python -m build --no-isolation --outdir "$(DIST)"
 
 clean: ## remove the environment, builds and caches; runs/ is kept
-	@rm -rf $(VENV) build dist *.egg-info .hypothesis .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist site *.egg-info .hypothesis .pytest_cache .ruff_cache
 	@find . -name .git -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml constraints.txt $(shell $(USABLE) || echo unusable)
@@ -46,4 +49,4 @@ $(STAMP): pyproject.toml constraints.txt $(shell $(USABLE) || echo unusable)
 	    "$$python" -m venv --clear $(VENV) || exit 1; \
 	fi; \
 	$(BIN)/python -m pip install -qq --disable-pip-version-check \
-	    -e '.[experiments,notebooks,dev]' -c constraints.txt && pwd -P > $@
+	    -e '.[experiments,notebooks,docs,dev]' -c constraints.txt && pwd -P > $@

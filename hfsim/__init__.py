@@ -6,6 +6,7 @@ from hfsim.cards import Card as Card
 from hfsim.cards import available_cards as available_cards
 from hfsim.cards import load_card as load_card
 from hfsim.cards import write_card as write_card
+from hfsim.citation import citation as citation
 from hfsim.errors import InputError as InputError
 from hfsim.parameters import bounded as bounded
 from hfsim.parameters import free as free

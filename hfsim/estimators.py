@@ -3,7 +3,8 @@
 Rounding, truncation and comparison have no useful derivative. Whoever needs one passes an estimator and
 so says which: `Exact` keeps the zero, `StraightThrough` decides exactly and differentiates a stand-in,
 `Soft` replaces the decision by a smooth one of given width, `SoftGradient` decides exactly and differentiates that one.
-`ScoreFunction` decides exactly by a draw, whose probability carries the gradient.
+`ScoreFunction` decides exactly by a draw, whose probability carries the gradient; `Perturbation` decides exactly, and
+asks how whole runs answer to draws of the parameters.
 """
 
 import abc
@@ -132,6 +133,40 @@ class ScoreFunction(Exact):
         advantage = jax.lax.stop_gradient(losses - baseline)
         smooth = jnp.mean(losses + advantage * log_probabilities)
         return with_gradient_of(smooth, jnp.mean(losses))
+
+
+class Perturbation(Exact, PhysicalModel):
+    """Exact forwards; the gradient is that of the mean over Gaussian draws of the parameters, from runs in pairs:
+
+        d/dz E[L(z + w e)] = E[(L(z + w e) - L(z - w e)) e]/(2 w),    e ~ N(0, 1)
+
+    Without bias for that smoothed mean, which differs from the slope at z by w^2/2 times a third derivative. Both runs
+    of a pair share their own draws. Any decision, any length of run, no way back. Y. Nesterov and V. Spokoiny, Found.
+    Comput. Math. 17, 527 (2017).
+    """
+
+    width: Float[Array, ""] = parameter(
+        unit="1", bounds=(1e-6, 1e6), doc="standard deviation of the draws, in units of the parameters"
+    )
+
+    def places(self, place: Float[Array, " n"], normals: Float[Array, "pairs n"]) -> Float[Array, "runs n"]:
+        """Parameters of the runs: those of all pairs above `place`, then those below it; runs = 2 pairs."""
+        away = self.width * normals
+        return jax.lax.stop_gradient(jnp.concatenate([place + away, place - away]))
+
+    def mean(
+        self, losses: Float[Array, " runs"], place: Float[Array, " n"], normals: Float[Array, "pairs n"]
+    ) -> Float[Array, ""]:
+        """The mean loss of the runs at `places`, with this gradient in `place`.
+
+        Raises:
+            InputError: losses that are not two for each pair.
+        """
+        pairs = normals.shape[0]
+        if losses.shape != (2 * pairs,):
+            raise InputError("losses", f"have shape ({2 * pairs},), two runs for each pair", losses.shape)
+        slopes = (losses[:pairs] - losses[pairs:]) @ normals / (2 * pairs * self.width)
+        return with_gradient_of(jax.lax.stop_gradient(slopes) @ place, jax.lax.stop_gradient(jnp.mean(losses)))
 
 
 def relaxed_bernoulli(

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from hfsim import display
 from hfsim.errors import InputError
 from hfsim.units import parse_unit
 
@@ -102,6 +103,14 @@ class PhysicalModel(eqx.Module):
                 raise InputError(
                     path, f"be a scalar or of the devices' shape {shape}", f"of shape {np.shape(value)}"
                 ) from error
+
+    def _repr_html_(self) -> str:
+        """Name, value, unit and meaning of every parameter, as Jupyter shows it."""
+        rows = []
+        for name, spec, value in parameters(self):
+            traced = isinstance(value, Tracer)
+            rows.append([name, str(value) if traced else display.number(value), spec.unit, spec.doc])
+        return display.table(type(self).__name__, ["parameter", "value", "unit", "meaning"], rows)
 
 
 def _check_value(name: str, value: Any, spec: ParameterSpec) -> None:

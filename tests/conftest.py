@@ -59,7 +59,8 @@ def pytest_runtest_protocol(item):
     if jax.config.read("jax_disable_most_optimizations") != _quick(item):
         jax.clear_caches()  # a program is kept as it was compiled
         jax.config.update("jax_disable_most_optimizations", _quick(item))
-        kept = float("inf") if _quick(item) else 0.3  # to keep a small program takes longer than to compile it
+        # to keep a small program takes longer than to compile it; what a job compiles, its resumed run does again
+        kept = 1.0 if _quick(item) else 0.3
         jax.config.update("jax_persistent_cache_min_compile_time_secs", kept)
     return (yield)
 

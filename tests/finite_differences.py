@@ -32,14 +32,15 @@ def check_parameter_gradients(
     step: float = 1e-5,
     insensitive: tuple[str, ...] = (),
     implicit: tuple[str, ...] = (),
-    compiled: Callable[[list[jax.Array]], jax.Array] | None = None,
-) -> list[jax.Array]:
+    gradients: list[jax.Array] | None = None,
+    at_points: Callable[[list[list[Any]]], Any] | None = None,
+) -> None:
     """Assert that d scalar(model)/d parameter is right for each parameter, in a random direction of its entries.
 
     `insensitive` names the parameters that must have a zero gradient; any other zero is a failure, so that no
-    gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. `compiled` is the
-    scalar as a compiled function of the list of values, from a caller that has it. Returns the gradients, in the
-    order of `parameters`.
+    gradient is silently missing. Those of `implicit` are asked to be finite and not zero alone. `gradients`, in the
+    order of `parameters`, and `at_points`, the scalar at each of many lists of values, are for a caller that has
+    compiled them.
     """
     names = [name for name, _, _ in parameters(model)]
     values = [value for _, _, value in parameters(model)]
@@ -52,26 +53,35 @@ def check_parameter_gradients(
     def at(new):
         return scalar(eqx.tree_at(leaves, model, new))
 
-    function = jax.jit(at) if compiled is None else compiled
-    gradients = jax.jit(jax.grad(at))(values)
+    if gradients is None:
+        gradients = jax.jit(jax.grad(at))(values)
+    if at_points is None:
+        function = jax.jit(at)
+
+        def at_points(points):
+            return [float(function(point)) for point in points]
+
     rng = np.random.default_rng(0)
-    for index, name in enumerate(names):
+    directions = [rng.choice([-1.0, 1.0], size=v.shape) * np.maximum(np.abs(v), 1e-2) for v in values]
+    compared = [i for i, name in enumerate(names) if name not in implicit]
+    seen = at_points(
+        [
+            [*values[:i], values[i] + factor * directions[i], *values[i + 1 :]]
+            for i in compared
+            for factor in (step, -step, 2 * step, -2 * step)
+        ]
+    )
+    for name, gradient in zip(names, gradients, strict=True):
         if name in implicit:
-            assert np.all(np.isfinite(gradients[index])) and np.any(gradients[index] != 0), name
-            continue
-        direction = rng.choice([-1.0, 1.0], size=values[index].shape) * np.maximum(np.abs(values[index]), 1e-2)
-
-        def moved(factor, index=index, direction=direction):
-            return float(function([*values[:index], values[index] + factor * direction, *values[index + 1 :]]))
-
+            assert np.all(np.isfinite(gradient)) and np.any(gradient != 0), name
+    for i, (above, below, far_above, far_below) in zip(compared, np.reshape(seen, (-1, 4)), strict=True):
         # Richardson: central differences of two steps, so that truncation stays below the tolerance
-        fine = (moved(step) - moved(-step)) / (2 * step)
-        coarse = (moved(2 * step) - moved(-2 * step)) / (4 * step)
+        fine = (above - below) / (2 * step)
+        coarse = (far_above - far_below) / (4 * step)
         expected = (4 * fine - coarse) / 3
-        got = float(np.sum(np.asarray(gradients[index]) * direction))
+        got, name = float(np.sum(np.asarray(gradients[i]) * directions[i])), names[i]
         if name in insensitive:
             assert got == 0 and abs(expected) < 1e-6, f"{name}: gradient {got}, differences {expected}"
         else:
             assert got != 0, f"{name}: the gradient is silently zero, differences give {expected}"
             assert abs(got - expected) <= tolerance * abs(expected), f"{name}: {got} against {expected}"
-    return gradients

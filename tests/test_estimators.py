@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hfsim.errors import InputError
-from hfsim.estimators import Exact, Soft, StraightThrough
+from hfsim.estimators import Exact, Perturbation, Soft, StraightThrough
 
 DECISIONS = ("step", "round", "floor")
 TRUTH = {"step": lambda x: (x >= 0).astype(float), "round": np.round, "floor": np.floor}
@@ -104,3 +104,22 @@ def test_the_width_is_differentiable():
     slope = jax.grad(lambda width: Soft(width=width).step(jnp.float32(0.3)))(0.5)
     share = 1 / (1 + np.exp(-0.6))
     assert float(slope) == pytest.approx(-share * (1 - share) * 0.3 / 0.25, rel=1e-5)
+
+
+def test_a_perturbation_has_the_gradient_of_the_smoothed_mean(x64, key):
+    # E[(z + w e)^3] = z^3 + 3 z w^2, whose slope is 3 z^2 + 3 w^2; a product has no such bias
+    place, estimator = jnp.array([0.7, -1.2]), Perturbation(width=0.3)
+    normals = jax.random.normal(key, (400_000, 2))
+
+    def mean(z):
+        runs = estimator.places(z, normals)
+        return estimator.mean(runs[:, 0] ** 3 + runs[:, 0] * runs[:, 1], z, normals)
+
+    value, slope = jax.value_and_grad(mean)(place)
+    assert float(value) == pytest.approx(0.7**3 + 3 * 0.7 * 0.3**2 - 0.7 * 1.2, abs=0.005)
+    np.testing.assert_allclose(slope, [3 * 0.7**2 + 3 * 0.3**2 - 1.2, 0.7], atol=0.02)
+
+
+def test_a_perturbation_takes_two_runs_for_each_pair():
+    with pytest.raises(InputError, match="losses"):
+        Perturbation(width=0.3).mean(jnp.zeros(3), jnp.zeros(2), jnp.zeros((2, 2)))

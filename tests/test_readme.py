@@ -41,3 +41,30 @@ def test_the_example_of_the_page_on_codesign_runs():
     assert scope["found"].terms["misread"] < 0.29 and scope["found"].terms["energy"] < 2.02e6
     cells = np.asarray(scope["made"].cells)
     np.testing.assert_allclose(cells, 0.01 * np.round(cells / 0.01), atol=1e-6)
+
+
+def test_the_device_and_the_rule_of_the_page_on_extending_run():
+    page = (README.parent / "docs" / "extending.md").read_text(encoding="utf-8")
+    drift, rule = ({}, {})
+    for block, scope in zip(re.findall(r"```python\n(.*?)```", page, re.S), (drift, rule), strict=True):
+        kind = re.search(r"^class .*?(?=\n\n\n)", block, re.S | re.M).group()
+        assert kind.count("\n") <= 40
+        exec(compile(block, "docs/extending.md", "exec"), scope)
+    # the exact law: R^2 falls by 2 (R_off - R_on) k V t, in ohm, coulomb and seconds
+    R_0, fall = 1e2 * 0.1 + 16e3 * 0.9, 2 * 15.9e3 * 1e8 * np.array([-1.0, 0.5, 1.0]) * 1e-4
+    R = np.sqrt(np.clip(R_0**2 - fall, 1e4, 2.56e8))
+    np.testing.assert_allclose(drift["device"].conductance(drift["after"]), 1e6 / R, rtol=1e-5)
+    assert float(drift["slope"].k) > 0 > float(drift["slope"].R_off)
+    assert np.max(np.abs(rule["params"] - rule["wanted"])) < 0.05
+    assert np.all(np.isfinite(rule["aged"]))
+
+
+@pytest.mark.parametrize("page", ["index", "units", "sharp_bits"])
+def test_the_code_of_a_page_is_one_script_that_runs(page):
+    text = (README.parent / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    scope = {}
+    exec(compile("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)), f"docs/{page}.md", "exec"), scope)
+    if page == "index":
+        assert float(scope["charge"]) > 0 and float(scope["by_voltage"]) > 0
+        np.testing.assert_allclose(scope["levels"], scope["measured"].levels(), atol=1.5)
+        assert 0 < np.std(scope["error"]) < 0.1 * np.std(scope["W"].sum(axis=1))

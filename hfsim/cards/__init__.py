@@ -31,6 +31,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import tomlkit
 
+from hfsim import display
 from hfsim.errors import InputError
 from hfsim.parameters import PhysicalModel, specifications
 from hfsim.units import factor, parse_unit
@@ -65,6 +66,22 @@ class Card(NamedTuple):
     @property
     def name(self) -> str:
         return self.header["name"]
+
+    def _repr_html_(self) -> str:
+        """Every entry with its unit and source, as Jupyter shows it."""
+        rows = [
+            [f"{section}.{key}", display.number(entry.value), entry.unit, entry.distribution, entry.source]
+            for section, entries in self.sections.items()
+            for key, entry in entries.items()
+        ]
+        head = ["entry", "value", "unit", "distribution", "source"]
+        return display.table(f"{self.name}: {self.header['title']}", head, rows)
+
+    def plot(self):
+        """What the card describes: `hfsim.plot.card_figure`. Returns a matplotlib figure."""
+        from hfsim.plot import card_figure  # matplotlib is needed here alone
+
+        return card_figure(self)
 
     def section(self, name: str) -> dict[str, Entry]:
         """The entries of one section.

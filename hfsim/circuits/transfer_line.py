@@ -116,10 +116,12 @@ class TransferLine(PhysicalModel):
         most = current(jnp.broadcast_to(headroom, V_TL.shape))
         return increasing_root(excess, jnp.zeros_like(most), most * (1 + 1e-6))
 
+    @eqx.filter_jit
     def levels(self) -> Float[Array, " 8"]:
         """Mean conductances [uS] of codes 0..7, nominal devices."""
         return self.memristor.mean_conductance(self.compliance_current(self.line_voltages()))
 
+    @eqx.filter_jit
     def line_voltages(self) -> Float[Array, " 8"]:
         """V_TL [V] of codes 0..7, nominal devices."""
         return self.line_voltage(self.switchable_charge(code_bits(jnp.arange(8))))

@@ -50,3 +50,9 @@ class AbstractMemristor(AbstractDevice):
     @abc.abstractmethod
     def conductance(self, state: Any) -> Float[Array, "*devices"]:
         """Conductance [uS] at the device's read voltage."""
+
+    def plot(self, first: float, second: float, **options):
+        """Conductance over a staircase of pulses 0, first, 0, second, 0 [V]: `hfsim.plot.staircase`. Returns axes."""
+        from hfsim.plot import staircase  # matplotlib is needed here alone
+
+        return staircase(self, first, second, **options)

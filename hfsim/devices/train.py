@@ -21,6 +21,9 @@ from hfsim.errors import InputError
 from hfsim.powers import COSTLY
 from hfsim.units import ROOM_TEMPERATURE
 
+SHORT = 16
+"""[1] steps of a plain scan; chosen: a loop of loops is twice to compile, and saves 8 states of 16."""
+
 
 def checkpointed_scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: Any, *, length: int):
     """`jax.lax.scan(step, carry, xs)` whose reverse mode keeps about 2 sqrt(length) carries and costly values.
@@ -34,10 +37,12 @@ def checkpointed_scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, x
     Returns:
         The last carry and the stacked ys.
     """
-    chunk = math.isqrt(length)
-    whole = length // chunk * chunk
     kept = jax.checkpoint_policies.save_only_these_names(COSTLY)
     inner = jax.checkpoint(step, prevent_cse=False, policy=kept)
+    if length <= SHORT:
+        return jax.lax.scan(inner, carry, xs)
+    chunk = _chunk(length)
+    whole = length // chunk * chunk
     block = jax.checkpoint(lambda c, x: jax.lax.scan(inner, c, x), prevent_cse=False)
     folded = jax.tree.map(lambda x: x[:whole].reshape(length // chunk, chunk, *x.shape[1:]), xs)
     carry, ys = jax.lax.scan(block, carry, folded)
@@ -46,6 +51,12 @@ def checkpointed_scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, x
         return carry, ys
     carry, rest = block(carry, jax.tree.map(lambda x: x[whole:], xs))
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, rest)
+
+
+def _chunk(length: int) -> int:
+    """Steps of a chunk: about sqrt(length), and a divisor where there is one; a rest is to be compiled once more."""
+    root = math.isqrt(length)
+    return next((size for size in range(root, root // 2, -1) if length % size == 0), root)
 
 
 def apply_train(

@@ -162,11 +162,16 @@ class HybridCosts(eqx.Module):
             synapses_per_line=HybridArray.from_card(card, mechanism).synapses_per_line,
         )
 
+    @eqx.filter_jit
     def sensed(self) -> Float[Array, " 2"]:
         """V_0 and V_1 [V]: the bit line at the end of a sense of either bit."""
         capacitor = self.line.capacitor
-        held = (capacitor.init((1,), up=up) for up in (1.0, 0.0))
-        return jnp.stack([self.bit_line.share(capacitor, state, self.write_pulse)[1] for state in held])
+        held = capacitor.init((2, 1), up=jnp.asarray([[1.0], [0.0]]))
+        return self.bit_line.share(capacitor, held, self.write_pulse)[1]
+
+    @eqx.filter_jit
+    def _compliance_currents(self) -> Float[Array, " 8"]:
+        return self.line.compliance_current(self.line.line_voltages())
 
     def cells(self, ones=0.5, codes: Float[Array, " 8"] | None = None) -> CellEnergies:
         """One operation on one device.
@@ -183,7 +188,7 @@ class HybridCosts(eqx.Module):
         V_0, V_1 = self.sensed()
         sense = V * self.bit_line.C_L * (V_0 + ones * (V_1 - V_0)) + p.E_SA
         drive = self.line.drive
-        current = self.line.compliance_current(self.line.line_voltages())
+        current = self._compliance_currents()
         target = jnp.sum(share * self.line.memristor.mean_conductance(current))
         idle = self.line.memristor.G_reset
         return CellEnergies(

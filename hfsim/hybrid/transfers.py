@@ -83,6 +83,12 @@ class AbstractTransfer(PhysicalModel):
         """The read-out: weights of the network."""
         return self.weight_per_uS * (pair.plus - pair.minus)
 
+    def plot(self, **options):
+        """Histograms of the eight levels: `hfsim.plot.levels`. Returns matplotlib axes."""
+        from hfsim.plot import levels  # matplotlib is needed here alone
+
+        return levels(self, **options)
+
     def program(
         self,
         words: Float[Array, "*w"],
@@ -168,6 +174,31 @@ class MeasuredTransfer(AbstractTransfer):
         return jnp.broadcast_to(self.mean[0] + noise, shape)
 
 
+@eqx.filter_jit
+def _solve(line: TransferLine, temperature) -> tuple[Float[Array, " 8"], Float[Array, " 8"]]:
+    """Nominal conductances and the deviations that mismatch makes [uS]: one program for all lines of a kind."""
+    bits = code_bits(jnp.arange(CODES))
+    charge = line.switchable_charge(bits)
+    threshold = jnp.broadcast_to(line.transistor.V_T0, charge.shape)
+
+    def levels(charge, V_T0):
+        transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, V_T0)
+        V_TL = line.line_voltage(charge, temperature=temperature)
+        return line.memristor.mean_conductance(line.compliance_current(V_TL, transistor, temperature=temperature))
+
+    def along(*directions):
+        return jax.jvp(levels, (charge, threshold), directions)
+
+    ones = jnp.stack([jnp.ones_like(charge), jnp.zeros_like(charge)])  # along the charge, then along the threshold
+    nominal, (by_charge, by_threshold) = jax.vmap(along, out_axes=(None, 0))(ones, ones[::-1])
+    # independent minimum cells: the charges' variances add up
+    spread = line.capacitor.P_r_spread * line.capacitor.switching_charge
+    charge_variance = spread**2 * jnp.sum(bits * line.cells, axis=-1)
+    variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
+    positive = variance > 0
+    return nominal, jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
+
+
 class CircuitDevices(NamedTuple):
     """What mismatch leaves for life: mean conductance [uS] of each code on each side."""
 
@@ -201,24 +232,7 @@ class CircuitTransfer(AbstractTransfer):
 
         `own_spread` [uS] of each code is the memristor's; None takes what mismatch leaves of the published total.
         """
-        bits = code_bits(jnp.arange(CODES))
-        charge = line.switchable_charge(bits)
-
-        def levels(charge, V_T0):
-            transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, V_T0)
-            V_TL = line.line_voltage(charge, temperature=temperature)
-            return line.memristor.mean_conductance(line.compliance_current(V_TL, transistor, temperature=temperature))
-
-        threshold = jnp.broadcast_to(line.transistor.V_T0, charge.shape)
-        one, zero = jnp.ones_like(charge), jnp.zeros_like(charge)
-        nominal, by_charge = jax.jvp(levels, (charge, threshold), (one, zero))
-        _, by_threshold = jax.jvp(levels, (charge, threshold), (zero, one))
-        # independent minimum cells: the charges' variances add up
-        spread = line.capacitor.P_r_spread * line.capacitor.switching_charge
-        charge_variance = spread**2 * jnp.sum(bits * line.cells, axis=-1)
-        variance = by_charge**2 * charge_variance + by_threshold**2 * line.transistor.threshold_spread**2
-        positive = variance > 0
-        mismatch = jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1.0)), 0.0)
+        nominal, mismatch = _solve(line, jnp.asarray(temperature, line.transistor.V_T0.dtype))
         found = {"nominal": nominal, "mismatch": mismatch, "given_spread": own_spread}
         return cls(line=line, **found, temperature=temperature, **options)
 

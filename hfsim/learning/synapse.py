@@ -346,10 +346,13 @@ class PhysicalSynapse(_RestingSynapse):
         """Conductances of the ends, and the steps half-way between them."""
         ambient: Any = self.temperature
         assert self.ends is not None
-        least, most = (self._device_conductance(state) for state in self.ends)
+        least, most = self._device_conductance(jax.tree.map(_stacked, *self.ends))
         middle = self._at_conductance(None, 0.5 * (least + most))
-        after = [self.cell.apply(middle, pulse, temperature=ambient) for pulse in (self.set_pulse, self.reset_pulse)]
-        return (least, most), tuple(self._device_conductance(s) - self._device_conductance(middle) for s in after)
+        # both pulses at once: a cell's program may be large
+        pulse = jax.tree.map(_stacked, self.set_pulse, self.reset_pulse)
+        after = self.cell.apply(jax.tree.map(_stacked, middle, middle), pulse, temperature=ambient)
+        up, down = self._device_conductance(after) - self._device_conductance(middle)
+        return (least, most), (up, down)
 
     @classmethod
     def from_card(cls, card: Card, retention: AbstractRetention | None = None, **options: Any) -> "PhysicalSynapse":
@@ -477,3 +480,7 @@ class PhysicalSynapse(_RestingSynapse):
 
     def _to_weight(self, G):
         return (G - self.G_0) / self.g
+
+
+def _stacked(*values) -> Array:
+    return jnp.stack([jnp.asarray(value) for value in values])

@@ -1,6 +1,9 @@
-"""Questions asked of a device or a network: co-design, Monte Carlo."""
+"""Questions asked of a device or a network: calibration, co-design, Monte Carlo."""
 
 from hfsim.studies.batches import chip_results as chip_results
+from hfsim.studies.calibration import calibrate as calibrate
+from hfsim.studies.calibration import calibrate_population as calibrate_population
+from hfsim.studies.calibration import hold_out as hold_out
 from hfsim.studies.chips import AbstractChips as AbstractChips
 from hfsim.studies.chips import Chips as Chips
 from hfsim.studies.chips import Fixed as Fixed

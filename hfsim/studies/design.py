@@ -7,6 +7,7 @@ The free parameters become one vector of unbounded numbers,
 so that any step of any optimiser stays inside the bounds, and `value_and_grad` of an objective is that of the model.
 """
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -87,6 +88,12 @@ class Design:
     def units(self) -> list[str]:
         """Of each free number."""
         return [self.specs[label.partition("[")[0]].unit for label in self.labels]
+
+    def of(self, model: Any) -> "Design":
+        """The same free parameters of another model of the same structure, whose values may be traced."""
+        other = copy.copy(self)
+        other.model = model
+        return other
 
     def start(self) -> Float[Array, " free"]:
         """The free numbers of the model as it is given."""

@@ -1,6 +1,5 @@
 """What a Monte-Carlo study found: its dataset, its statistics, and any chip again."""
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from hfsim import display
 from hfsim.errors import InputError
 from hfsim.io.store import CHIP, COMPUTED, Coordinate, Variable, open_study, study_identity
 from hfsim.studies.batches import Program
@@ -159,12 +159,8 @@ class MonteCarlo:
         return "\n".join([self._title(), *lines])
 
     def _repr_html_(self) -> str:
-        (head, *rows), cell = self.table(), '<td style="text-align:left">{}</td>'
-        parts = [f"<p>{html.escape(self._title())}</p>", "<table><thead><tr>"]
-        parts += [f'<th style="text-align:left">{html.escape(text)}</th>' for text in head]
-        parts.append("</tr></thead><tbody>")
-        parts += ["<tr>" + "".join(cell.format(html.escape(text)) for text in row) + "</tr>" for row in rows]
-        return "".join([*parts, "</tbody></table>"])
+        head, *rows = self.table()
+        return display.table(self._title(), head, rows)
 
     # ------------------------------------------------------------------------------------------------- inside
 

@@ -12,7 +12,6 @@ one of its own; and what the experiment draws with its own key is the factor "ex
 as there are factors, and two more.
 """
 
-import html
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from scipy import stats
 
+from hfsim import display
 from hfsim.draws import require_key, stream
 from hfsim.errors import InputError
 from hfsim.io.store import Coordinate
@@ -113,10 +113,7 @@ class Attribution:
 
     def _repr_html_(self) -> str:
         head, *rows = self.table()
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-        top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-        title = html.escape(self._title())
-        return f"<p>{title}</p><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+        return display.table(self._title(), head, rows)
 
     def _title(self) -> str:
         confidence = 100 * next(iter(self.first.values())).confidence

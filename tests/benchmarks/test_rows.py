@@ -14,7 +14,8 @@ KEYS = {"case", "seconds", "reference", "reference_seconds", "ratio", "bar", "ho
 
 
 def test_the_online_step_prints_its_rows_as_json(monkeypatch, capsys):
-    monkeypatch.setattr(online_step, "SAMPLES", 200)
+    for name, small in (("SAMPLES", 200), ("SIZES", (40, 20, 10, 10)), ("SEEDS", 2)):
+        monkeypatch.setattr(online_step, name, small)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)  # as where torch is not installed
     assert main(["online_step", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

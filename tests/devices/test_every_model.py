@@ -18,6 +18,7 @@ from tests.finite_differences import check_parameter_gradients
 
 CASES = {case.name: case for case in all_cases()}
 RANDOM_CORNERS = 12
+BATCH = 32  # points that one call of a compiled number takes
 
 
 def leaves(tree):
@@ -31,7 +32,7 @@ def case(request):
 
 
 def number_of(case):
-    """A function of the list of parameter values, the same compiled, and those values, in the precision in force."""
+    """A function of the list of parameter values, it with its gradients compiled, and those values."""
     return _number_of(case, jnp.result_type(float))
 
 
@@ -42,7 +43,28 @@ def _number_of(case, dtype):
     def number(values):
         return case.scalar(eqx.tree_at(leaves, model, values))
 
-    return number, jax.jit(number), leaves(model)
+    return number, jax.jit(jax.value_and_grad(number)), leaves(model)
+
+
+@lru_cache(maxsize=1)
+def many_of(case):
+    """The number at many lists of values and its slope along as many lists of tangents: vmap of jvp, in float64."""
+    number, _, _ = number_of(case)
+    compiled = jax.jit(jax.vmap(lambda values, tangents: jax.jvp(number, (values,), (tangents,))))
+
+    def many(points, tangents=None):
+        """In batches of one size, so that it is compiled once; without tangents the slopes are 0."""
+        rows = [np.stack([np.asarray(point[i]) for point in points]) for i in range(len(points[0]))]
+        moved = [np.zeros_like(row) for row in rows]
+        for i, tangent in enumerate(tangents or ()):
+            moved[i][:] = tangent
+        found = []
+        for start in range(0, len(points), BATCH):
+            at = np.minimum(np.arange(start, start + BATCH), len(points) - 1)
+            found.append(compiled([row[at] for row in rows], [row[at] for row in moved]))
+        return tuple(np.concatenate(part)[: len(points)] for part in zip(*found, strict=True))
+
+    return many
 
 
 @lru_cache(maxsize=1)
@@ -77,31 +99,34 @@ def ends(spec, value):
 def test_value_and_derivatives(case, x64):
     # Reverse mode against Richardson differences for each parameter, forward mode against reverse mode along one
     # direction of all: the two modes share no code path through custom rules and scans.
-    number, compiled, values = number_of(case)
-    gradients = check_parameter_gradients(
+    _, compiled, values = number_of(case)
+    many = many_of(case)
+    value, gradients = compiled(values)
+    check_parameter_gradients(
         case.model(),
         case.scalar,
         tolerance=case.tolerance,
         step=case.step,
         insensitive=case.insensitive,
         implicit=case.implicit,
-        compiled=compiled,
+        gradients=gradients,
+        at_points=lambda points: many(points)[0],
     )
     rng = np.random.default_rng(1)
-    tangents = [jnp.asarray(rng.uniform(-1, 1, v.shape) * np.maximum(np.abs(v), 1e-2)) for v in values]
-    value, slope = jax.jit(lambda v, t: jax.jvp(number, (v,), (t,)))(values, tangents)
+    tangents = [rng.uniform(-1, 1, v.shape) * np.maximum(np.abs(v), 1e-2) for v in values]
+    slope = many([values], tangents)[1].item()
     terms = [float(jnp.sum(g * t)) for g, t in zip(gradients, tangents, strict=True)]
     assert np.isfinite(value) and 1e-3 < abs(float(value)) < 1e3, f"the case's number should be of order 1: {value}"
     # the directions may cancel: compare on the scale of the largest term
-    assert abs(float(slope) - sum(terms)) <= 1e-6 * max(map(abs, terms))
+    assert abs(slope - sum(terms)) <= 1e-6 * max(map(abs, terms))
 
 
 def test_a_population_is_the_same_model_with_larger_leaves(case, x64):
     # vmap over three models whose parameters differ by 0.1 % is the same as one after the other.
-    number, alone, values = number_of(case)
-    several = [jnp.stack([v * (1 - 1e-3 * i) for i in range(3)]) for v in values]
-    together = jax.jit(jax.vmap(number))(several)
-    np.testing.assert_allclose(together, [alone([v[i] for v in several]) for i in range(3)], rtol=case.vmap, atol=1e-12)
+    _, compiled, values = number_of(case)
+    several = [[v * (1 - 1e-3 * i) for v in values] for i in range(3)]
+    together, _ = many_of(case)(several)
+    np.testing.assert_allclose(together, [compiled(one)[0] for one in several], rtol=case.vmap, atol=1e-12)
 
 
 def test_single_precision(case):
@@ -113,7 +138,7 @@ def test_single_precision(case):
     single = float(found[0])
     with jax.enable_x64(True):
         _, compiled, _ = number_of(case)
-        double = float(compiled([jnp.asarray(np.asarray(v, np.float64)) for v in values]))
+        double = float(compiled([jnp.asarray(np.asarray(v, np.float64)) for v in values])[0])
     assert abs(single - double) <= case.float32 * max(abs(double), 1e-3)
 
 

@@ -86,7 +86,7 @@ def test_the_loop_shifts_by_the_imprint(capacitor, bit, sign):
     # E_imp = E_1 ln(1 + t/t_i) on 10 nm: the coercive voltages move by as many volts, away from the held state
     device = dataclasses.replace(capacitor, ageing=Ageing(imprint=Imprint(E_1=0.02, t_i=1.0, E_A=0.9)))
     times = np.array([0.0, 1e2, 1e5])
-    seen = imprint_test(device, SATURATING, times, 300.0, bit=bit, steps=80)
+    seen = jax.jit(lambda d: imprint_test(d, SATURATING, times, 300.0, bit=bit, steps=80))(device)
     np.testing.assert_allclose(seen.shift, sign * 0.02 * np.log1p(times), atol=0.006)
     assert np.all(np.asarray(seen.negative) < 0) and np.all(np.asarray(seen.positive) > 0)
 

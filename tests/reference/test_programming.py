@@ -30,7 +30,7 @@ def measured(programming, targets, devices, seed=0):
 @pytest.fixture(scope="module")
 def pulsed():
     """Statistics of the open-loop pulsed card on the staircase of all targets, for both acceptances."""
-    return {a: measured(PulsedProgramming.from_card(PULSED, a, limit=6000), TARGETS, 1000) for a in (0.2, 2.0)}
+    return {a: measured(PulsedProgramming.from_card(PULSED, a, limit=6000), TARGETS, 400) for a in (0.2, 2.0)}
 
 
 def test_the_pitch_of_the_targets():
@@ -40,7 +40,7 @@ def test_the_pitch_of_the_targets():
 
 @pytest.mark.parametrize(("acceptance", "published", "within"), [(0.2, 89.0, 0.05), (2.0, 11.0, 0.20)])
 def test_counts_of_the_pulsed_card(pulsed, acceptance, published, within):
-    # unfitted: 89.4 and 9.0 (tolerances: the count's own scatter is below 1 %, the rest is how well the card predicts)
+    # unfitted: 89.4 and 9.0 (tolerances: the count's own scatter is 1 %, the rest is how well the card predicts)
     found = pulsed[acceptance]
     assert np.all(found.accepted == 1.0)
     assert float(found.pulses.mean()) == pytest.approx(published, rel=within)
@@ -96,7 +96,7 @@ def test_counts_of_the_compact_model(pulsed, kind, noise, fine, coarse):
     # needs 61 and 5.3; the compact model steps 2.3 uS where the card steps 3.7 uS
     for acceptance, count in ((0.2, fine), (2.0, coarse)):
         loop = PhysicalProgramming.from_card(CARD, acceptance, noise=CARD.build(noise, f"{kind}_noise"))
-        found = measured(loop, OWN, 200)
+        found = measured(loop, OWN, 80)
         assert np.all(found.accepted == 1.0)
         assert float(found.pulses.mean()) == pytest.approx(count, rel=0.06)
         own = float(pulsed[acceptance].pulses[(TARGETS >= 28) & (TARGETS <= 88)].mean())

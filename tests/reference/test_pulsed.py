@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import hfsim
+import hfsim.io
 from hfsim.devices.pulsed import (
     AdditiveNoise,
     ConstantStep,
@@ -18,6 +19,7 @@ from hfsim.devices.pulsed import (
     symmetry_point,
 )
 from hfsim.devices.variability import Population
+from hfsim.studies.calibration import CalibrationWarning, IdenticalPulses, calibrate, predict
 
 MEASURED = Path(__file__).resolve().parents[2] / "../shared/data/measured"
 
@@ -76,33 +78,26 @@ def test_pcm_accumulates_as_published():
 
 
 def ramps(name):
-    """Conductance [uS] after each pulse of each TaOx ramp; read at 0.1 V."""
+    """TaOx ramps, read at 0.1 V."""
     path = MEASURED / f"taox_ramp_{name}.csv"
     if not path.exists():
         pytest.skip(f"{path} is not here")
-    rows = [line.split(",") for line in path.read_text().splitlines()[1:]]
-    current = np.array([[float(x) if x else np.nan for x in row] for row in rows])
-    return [1e6 * column[~np.isnan(column)] / 0.1 for column in current.T]
+    return hfsim.io.read(path, units="A", read_voltage=0.1)
 
 
-def prediction_error(device, measured, direction):
+def conductances(traces):
+    return [trace["conductance"] for trace in traces]
+
+
+def prediction_error(device, measured):
     """Root mean square error [uS] of mean ramps from the measured first value, all ramps at once."""
-    length = max(map(len, measured))
-    start = np.array([r[0] for r in measured])
-    state = device.program(device.init(start.shape), (start - float(device.G_0)) / float(device.g))
-
-    def pulse(state, _):
-        state = device.step(state, direction)
-        return state, device.conductance(state)
-
-    G = np.asarray(jax.jit(lambda s: jax.lax.scan(pulse, s, None, length=length - 1)[1])(state))
-    errors = [G[: len(r) - 1, i] - r[1:] for i, r in enumerate(measured)]
-    return float(np.sqrt(np.mean(np.concatenate(errors) ** 2)))
+    residuals = predict(device, measured, IdenticalPulses())[1]
+    return float(np.sqrt(np.mean(np.concatenate(residuals) ** 2)))
 
 
 def test_odd_taox_ramps_predict_the_even_ones(record_property):
     up, down = ramps("set"), ramps("reset")
-    device = fit_ramps(up[::2], down[::2])
+    device = fit_ramps(conductances(up[::2]), conductances(down[::2]))
     span = 2 * float(device.g)
     constant = ConstantStep(
         device.dw_min,
@@ -111,14 +106,31 @@ def test_odd_taox_ramps_predict_the_even_ones(record_property):
         noise=AdditiveNoise(0.0),
     )
     errors = {}
-    for name, measured, direction in (("set", up, 1), ("reset", down, -1)):
-        errors[name] = [prediction_error(device, part, direction) / span for part in (measured[::2], measured[1::2])]
+    for name, measured in (("set", up), ("reset", down)):
+        errors[name] = [prediction_error(device, part) / span for part in (measured[::2], measured[1::2])]
         record_property(f"{name}_fitted_and_held_out", errors[name])
         # held-out ramps are no worse than fitted ones: what is left is the device's memory of more than its conductance
         assert errors[name][1] < 1.1 * errors[name][0]
-        assert errors[name][1] < 0.6 * prediction_error(constant, measured[1::2], direction) / span
+        assert errors[name][1] < 0.6 * prediction_error(constant, measured[1::2]) / span
     # measured: 2.7 % of the window for SET, 0.7 % for RESET
     assert errors["set"][1] < 0.03 and errors["reset"][1] < 0.01
     # the step itself varies by 0.5 uS, a read by 0.26 uS: the ramps are far finer than the model's systematic error
     assert float(device.noise.sigma * device.dw_min * device.g) == pytest.approx(0.54, rel=0.1)
     assert float(device.sigma_write * device.g) == pytest.approx(0.26, rel=0.1)
+
+
+def test_a_fit_of_whole_ramps_predicts_others_better(record_property):
+    """The steps of `fit_ramps` add up with their errors: fitted through the ramps themselves they do not."""
+    up, down = ramps("set"), ramps("reset")
+    start = fit_ramps(conductances(up[::2]), conductances(down[::2]))
+    fitted, held_out = [*up[::8], *down[::8]], [*up[1::2], *down[1::2]]
+    with pytest.warns(CalibrationWarning, match="leaves a pattern"):  # a ramp is like its neighbours, not like the mean
+        found = calibrate(
+            start, fitted, IdenticalPulses(), ["table.up", "table.down"], starts=1, steps=40, tolerance=1e-5
+        )
+    span = 2 * float(start.g)
+    record_property("fitted_and_held_out", (found.rms / span, prediction_error(found.model, held_out) / span))
+    errors = [prediction_error(found.model, part[1::2]) / span for part in (up, down)]
+    # measured: 1.7 % of the window for SET, 0.6 % for RESET, held out; 2.7 % and 0.7 % by its steps alone. Of all odd
+    # ramps 1.4 % and 0.6 %
+    assert errors[0] < 0.65 * prediction_error(start, up[1::2]) / span and errors[0] < 0.018 and errors[1] < 0.008

@@ -41,6 +41,7 @@ def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
     assert "score function" in (tmp_path / "results" / "codesign-schedule.md").read_text().lower()
 
 
-def test_one_run_has_no_baseline_and_is_refused():
+@pytest.mark.parametrize("chips", [1, 3])
+def test_runs_that_are_no_pairs_are_refused(chips):
     with pytest.raises(InputError, match="--chips"):
-        CoDesign(study="schedule", chips=1).job()
+        CoDesign(study="schedule", chips=chips).job()

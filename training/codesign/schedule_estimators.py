@@ -9,8 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hfsim.estimators import AbstractEstimator, Exact, ScoreFunction, Soft, SoftGradient
-from hfsim.learning import AbstractSchedule, ConstantSchedule, KnotSchedule, RandomSchedule, Training
+from hfsim.draws import stream
+from hfsim.estimators import AbstractEstimator, Exact, Perturbation, ScoreFunction, Soft, SoftGradient
+from hfsim.learning import AbstractSchedule, ChangeSchedule, ConstantSchedule, KnotSchedule, RandomSchedule, Training
 from training.codesign.schedule_model import Task, even_phases, mean_and_error, run_keys
 from training.codesign.stage import Found
 
@@ -27,16 +28,26 @@ WIDTH = 0.1
 """Periods; of the gates of a whole training."""
 LAST_CHUNKS = 1
 """That the truncated gradient goes through."""
+THRESHOLD = 12.0
+"""Hidden steps; chosen: about ten transfers in a short training."""
+PERTURBATION = "perturbation"
 ESTIMATORS = (
     ("period", "straight-through", 0.1, None),
     ("period", "straight-through", 0.3, None),
     ("period", "soft", 0.1, None),
     ("period", "straight-through", 0.1, LAST_CHUNKS),
+    ("period", PERTURBATION, STEP, None),
+    ("phase", "straight-through", 0.3, None),
+    ("phase", "soft", 0.3, None),
+    ("phase", PERTURBATION, STEP, None),
+    ("threshold", "straight-through", 0.3, None),
+    ("threshold", "soft", 0.3, None),
+    ("threshold", PERTURBATION, STEP, None),
     ("probability", "straight-through", 0.3, None),
     ("probability", "soft", 0.3, None),
     ("probability", "score function", None, None),
 )
-"""Parameter, kind, width in periods, last chunks that are differentiated."""
+"""Parameter, kind, width (of gates in periods, of a perturbation in the place), last chunks that are differentiated."""
 CHUNKS, TRUNCATED = "reverse, in chunks", "reverse, last chunk alone"
 KEPT, FORWARD = "reverse, everything kept", "forward, knots alone"
 WAYS = (CHUNKS, TRUNCATED, KEPT, FORWARD)
@@ -47,7 +58,8 @@ def estimator_of(kind: str, width: float | None) -> AbstractEstimator:
     """The estimator of a row."""
     if width is None:
         return ScoreFunction()
-    return {"straight-through": SoftGradient, "soft": Soft}[kind](width=jnp.asarray(width))
+    kinds = {"straight-through": SoftGradient, "soft": Soft, PERTURBATION: Perturbation}
+    return kinds[kind](width=jnp.asarray(width))
 
 
 def named(kind: str, width: float | None, last: int | None) -> str:
@@ -61,39 +73,63 @@ def divisor(samples: int) -> int:
     return min(divisors, key=lambda n: abs(np.log(n * n / samples)))
 
 
-def schedule_of(parameter: str, logarithm, phase) -> AbstractSchedule:
-    """The schedule with a parameter of this logarithm."""
-    if parameter == "period":
-        return ConstantSchedule(period=jnp.exp(logarithm), phase=phase)
-    return RandomSchedule(probability=jnp.exp(logarithm))
+def schedule_of(parameter: str, place, phase) -> AbstractSchedule:
+    """The schedule with a parameter at this place: its logarithm, the phase as it is."""
+    match parameter:
+        case "phase":
+            return ConstantSchedule(period=PERIOD, phase=place)
+        case "period":
+            return ConstantSchedule(period=jnp.exp(place), phase=phase)
+        case "threshold":
+            return ChangeSchedule(threshold=jnp.exp(place), phase=phase)
+    return RandomSchedule(probability=jnp.exp(place))
 
 
-def place_of(parameter: str) -> float:
-    """Where the slope is taken: the logarithm of the parameter."""
-    return float(np.log(PERIOD) if parameter == "period" else -np.log(PERIOD))
+PLACES = {
+    "period": float(np.log(PERIOD)),
+    "phase": 0.5,
+    "threshold": float(np.log(THRESHOLD)),
+    "probability": -float(np.log(PERIOD)),
+}
+"""Where slopes are taken."""
 
 
 def brute_force(task: Task, parameter: str, keys) -> tuple[list[float], float]:
-    """Mean slope of the loss in the parameter's logarithm with its standard error, and seconds of one training.
+    """Mean slope of the loss in the parameter's place with its standard error, and seconds of one training.
 
     Central differences of exact trainings, the same draws on both sides, phases even.
     """
+    both = jnp.concatenate([keys, keys])
+    at = PLACES[parameter] + STEP * jnp.repeat(jnp.array([1.0, -1.0]), len(keys))
+    values, seconds = exact(task, parameter, at, both)
+    up, down = np.split(np.asarray(values), 2)
+    return mean_and_error((up - down) / (2 * STEP)), seconds / len(both)
+
+
+def exact(task: Task, parameter: str, places, keys) -> tuple[Any, float]:
+    """Losses of exact trainings, phases even, and the seconds of all."""
     steps = min(SHORT, task.samples)
 
     @jax.jit
-    def judged(logarithms, keys):
+    def judged(places, keys):
         def one(inputs):
-            logarithm, key, phase = inputs
-            training = Training(task.memory, schedule_of(parameter, logarithm, phase))
+            place, key, phase = inputs
+            training = Training(task.memory, schedule_of(parameter, place, phase))
             return task.run(training, key, task.validation, steps=steps).loss
 
-        return jax.lax.map(one, (logarithms, keys, even_phases(keys)))
+        return jax.lax.map(one, (places, keys, even_phases(keys)))
 
-    both = jnp.concatenate([keys, keys])
-    at = place_of(parameter) + STEP * jnp.repeat(jnp.array([1.0, -1.0]), len(keys))
-    values, seconds = timed(judged.lower(at, both).compile(), at, both)
-    up, down = np.split(np.asarray(values), 2)
-    return mean_and_error((up - down) / (2 * STEP)), seconds / len(both)
+    return timed(judged.lower(places, keys).compile(), places, keys)
+
+
+def perturbed(task: Task, parameter: str, estimator: Perturbation, keys, draws):
+    """Slopes of pairs of runs, each pair with one draw, and seconds of a run."""
+    normals = jax.random.normal(draws, (len(keys) // 2, 1))
+    place = jnp.full(1, PLACES[parameter])
+    runs = estimator.places(place, normals)[:, 0]
+    losses, seconds = exact(task, parameter, runs, jnp.tile(keys[: len(normals)], 2))
+    each = jax.vmap(lambda pair, normal: jax.grad(lambda z: estimator.mean(pair, z, normal[None]))(place)[0])
+    return np.asarray(each(losses.reshape(2, -1).T, normals), float), seconds / len(runs)
 
 
 def estimated(task: Task, parameter: str, estimator: AbstractEstimator, last: int | None, keys):
@@ -116,12 +152,12 @@ def _slopes(task: Any, parameter: str, last: int | None, estimators: AbstractEst
     def one(inputs):
         estimator, key, phase = inputs
 
-        def judged(logarithm):
-            training = Training(task.memory, schedule_of(parameter, logarithm, phase), estimator)
+        def judged(place):
+            training = Training(task.memory, schedule_of(parameter, place, phase), estimator)
             found = task.run(training, key, task.validation, steps=steps, chunk=chunk, last=last)
             return (found.log_probability if isinstance(estimator, ScoreFunction) else found.loss), found.loss
 
-        return jax.grad(judged, has_aux=True)(place_of(parameter))
+        return jax.grad(judged, has_aux=True)(PLACES[parameter])
 
     return jax.lax.map(one, (estimators, keys, even_phases(keys)))
 
@@ -130,13 +166,17 @@ def estimator_table(task: Task, key, runs: int) -> Found:
     """A row for each estimator: brute force, mean, spread of a run, bias, price in trainings."""
     brute = {
         parameter: brute_force(task, parameter, run_keys(jax.random.fold_in(key, place), BRUTE_FACTOR * runs))
-        for place, parameter in enumerate(("period", "probability"))
+        for place, parameter in enumerate(PLACES)
     }
     rows = []
     for parameter, kind, width, last in ESTIMATORS:
         estimator = estimator_of(kind, width)
         (truth, error), evaluation = brute[parameter]
-        slopes, seconds = estimated(task, parameter, estimator, last, run_keys(jax.random.fold_in(key, 2), runs))
+        keys, draws = run_keys(stream(key, "runs"), runs), stream(key, "draws")
+        if isinstance(estimator, Perturbation):
+            slopes, seconds = perturbed(task, parameter, estimator, keys, draws)
+        else:
+            slopes, seconds = estimated(task, parameter, estimator, last, keys)
         mean, own = mean_and_error(slopes)
         rows.append(
             {
@@ -144,7 +184,7 @@ def estimator_table(task: Task, key, runs: int) -> Found:
                 "estimator": named(kind, width, last),
                 "brute_force": [truth, error],
                 "mean": mean,
-                "spread": float(slopes.std(ddof=1)),
+                "spread": float(own * np.sqrt(runs)),  # of a run: a pair's times the root of 2
                 "bias": [mean - truth, float(np.hypot(own, error))],
                 "price": seconds / evaluation,
             }

@@ -2,13 +2,12 @@
 
     lower over the knots of ln k(t):    E[loss of the validation part] + w E/E_ref,    E_ref the energy at k = 100
 
-by the score function of gates that are drawn with the probability 1/k(t), with fresh draws at every iterate; what is
-found transfers by the clock, without draws. Beside it: constant periods, random search and a grid of the knots at the
+by runs in pairs at drawn knots (`Perturbation`), with fresh draws at every iterate: the clock is used as it is, no gate
+is relaxed. Beside it: constant periods, random search and a grid of the knots at the
 same cost, all judged again by fresh draws, each against the constant period of the same number of transfers.
 """
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,8 +19,8 @@ import optax
 
 from hfsim.draws import address, stream
 from hfsim.errors import InputError
-from hfsim.estimators import ScoreFunction
-from hfsim.learning import KnotSchedule, RandomisedSchedule, Training
+from hfsim.estimators import Perturbation
+from hfsim.learning import KnotSchedule
 from hfsim.studies.codesign import grid_points
 from hfsim.studies.design import Design, Variable
 from training.codesign import schedule_estimators
@@ -45,6 +44,8 @@ STEPS = 50
 """Iterates; chosen: the knots have then settled to within the spread of an iterate."""
 RATE = 0.1
 """Of Adam, in free numbers; chosen: the whole range of a knot in the iterates."""
+WIDTH = 0.2
+"""Of the drawn knots, in free numbers; chosen: 0.3 of ln k in the middle of the range."""
 RUNS = 32
 """Trainings of an iterate, of each period of the curve, and of each schedule of the check: standard error of the loss
 0.02 and less."""
@@ -67,8 +68,10 @@ def stages(config: CoDesign) -> list[Stage]:
     """Estimators, ways, constant periods, learned schedules, searches, check."""
     steps = STEPS if config.steps is None else config.steps
     runs = RUNS if config.chips is None else config.chips
-    if runs < 2:
-        raise InputError("--chips", "be at least 2 for the study schedule", runs, "one run has no baseline")
+    if runs < 2 or runs % 2:
+        raise InputError(
+            "--chips", "be an even number for the study schedule", runs, "its gradient takes runs in pairs"
+        )
     s = Setting(Task(config), jax.random.key(config.seed), steps, runs)
     learn = [Stage(learned_name(w), partial(_learn, s, w)) for w in WEIGHTS]
     return [
@@ -152,21 +155,17 @@ def _constant(s: Setting) -> Found:
 
 
 def _learn(s: Setting, weight: float, found: dict[str, Found]) -> Found:
-    """Descend by the score function from the best constant period; the mean of the later half of the iterates."""
+    """Descend from the best constant period; the mean of the later half of the iterates."""
     design = _design(float(found["constant"]["best"][f"{weight:g}"]))
     key = stream(s.key, learned_name(weight))
     optimiser = optax.adam(optax.cosine_decay_schedule(RATE, s.steps))
     z = design.start()
     state = optimiser.init(z)
-    keys = [run_keys(address(key, number), s.runs) for number in range(s.steps)]
-    descend = partial(_descend, s, design, weight=jnp.asarray(weight))
-    with_slope, alone = (
-        _seconds(work) for work in (lambda: descend(z, keys[0]), lambda: _judge(s, [design.model_of(z)], keys[0]))
-    )
+    keys = [address(key, number) for number in range(s.steps)]
     begin, path, values = time.perf_counter(), [], []
     for own in keys:
         path.append(np.asarray(design.values(z)["periods"]).tolist())
-        total, slope = descend(z, own)
+        total, slope = _descend(s, design, z, own, weight)
         change, state = optimiser.update(slope, state, z)
         z = jnp.asarray(optax.apply_updates(z, change))
         values.append(float(total))
@@ -175,33 +174,28 @@ def _learn(s: Setting, weight: float, found: dict[str, Found]) -> Found:
         "periods": np.exp(logs[len(logs) // 2 :].mean(axis=0)).tolist(),
         "path": path,
         "values": values,
-        "price": with_slope / alone,
         "seconds": time.perf_counter() - begin,
-        "trainings": s.steps * s.runs * max(1.0, with_slope / alone),
+        "trainings": s.steps * s.runs,
     }
 
 
-def _seconds(work: Callable[[], Any]) -> float:
-    """What a piece of work takes the second time, when its programs are compiled; the less of two."""
-    work()
-    return min(schedule_estimators.timed(work)[1] for _ in range(2))
-
-
-@eqx.filter_jit
-def _descend(s: Setting, design: Design, z, keys, weight) -> tuple[Any, Any]:
-    """Loss plus weighted energy of randomised schedules, and its slope in the free numbers."""
-    estimator = ScoreFunction()
+def _descend(s: Setting, design: Design, z, key, weight: float) -> tuple[Any, Any]:
+    """Loss plus weighted energy around a design, and its slope in the free numbers: one training each run."""
+    estimator, pairs = Perturbation(width=WIDTH), s.runs // 2
+    normals = jax.random.normal(stream(key, "knots"), (pairs, len(z)))
+    keys = jnp.tile(run_keys(stream(key, "runs"), pairs), 2)
+    schedules = [design.model_of(place) for place in estimator.places(z, normals)]
+    block = eqx.tree_at(lambda one: one.phase, _stacked(schedules), even_phases(keys))
+    losses = s.task.runs(block, keys, s.task.validation).loss
 
     def value(z):
-        def one(key):
-            training = Training(s.task.memory, RandomisedSchedule(clock=design.model_of(z)), estimator)
-            outcome = s.task.run(training, key, s.task.validation)
-            return outcome.loss, outcome.log_probability
-
-        loss = estimator.mean(*jax.lax.map(one, keys))
-        return loss + weight * _energy_share(s, _expected(s, design.model_of(z)))
+        return estimator.mean(losses, z, normals) + weight * _energy_share(s, _expected(s, design.model_of(z)))
 
     return jax.value_and_grad(value)(z)
+
+
+def _stacked(schedules: list[KnotSchedule]) -> KnotSchedule:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *schedules)
 
 
 def _search(s: Setting, grid: bool, found: dict[str, Found]) -> Found:

@@ -135,7 +135,9 @@ class FerroelectricCapacitor(AbstractDevice):
 
     # ------------------------------------------------------------------------------------------------- the life
 
-    def init(self, shape: tuple[int, ...] = (), key: Key[Array, ""] | None = None, *, up=0.0) -> FerroelectricState:
+    def init(
+        self, shape: tuple[int, ...] = (), key: Key[Array, ""] | None = None, *, up: Any = 0.0
+    ) -> FerroelectricState:
         """State of devices of `shape` saturated to the fraction `up` (0 down, 1 up), without a past.
 
         `key` is needed by kinetics with random domains and by ageing with breakdown.
@@ -174,11 +176,13 @@ class FerroelectricCapacitor(AbstractDevice):
         One cycle is applied; the others add wear at its rate and leave the film where it left it. Exact while one
         cycle is like the next: where a device still wakes up, cycle it in stages (see `endurance`).
         """
-        levels = []
-        for sign in (1.0, -1.0):
+
+        def half(state, sign):
             state = self.apply(state, Pulse(sign * pulse.voltage, pulse.width), temperature=temperature)
-            levels.append(self.kinetics.polarisation(state.film))
-        turned = 2 * jnp.abs(levels[0] - levels[1])  # there and back
+            return state, self.kinetics.polarisation(state.film)
+
+        state, (up, down) = jax.lax.scan(half, state, jnp.asarray([1.0, -1.0], jnp.result_type(self.P_r)))
+        turned = 2 * jnp.abs(up - down)  # there and back
         if self.ageing is None:
             return state
         rest = jnp.maximum(cycles - 1.0, 0.0)
@@ -297,6 +301,12 @@ class FerroelectricCapacitor(AbstractDevice):
         after, leaked = self.respond(state, pulse, temperature=temperature)
         over_film = pulse.voltage if self.series is None else after.voltage
         return after, self.charge(after, over_film) - self.charge(state) + leaked
+
+    def plot(self, *voltages: float, **options):
+        """P-V loops, one for each amplitude [V]: `hfsim.plot.hysteresis`. Returns matplotlib axes."""
+        from hfsim.plot import hysteresis  # matplotlib is needed here alone
+
+        return hysteresis(self, voltages, **options)
 
     def sample(
         self, shape: tuple[int, ...], key: Key[Array, ""], *, cells: Float[Array, "..."] | float = 1.0

@@ -93,14 +93,12 @@ def endurance(
         state = capacitor.cycle(state, pulse, more, temperature=temperature)
         return state, look(state)
 
-    first = look(state)
+    parts = [jax.tree.map(lambda y: y[None], look(state))] if counts[0] == 0 else []
     if ends.size:
-        state, seen = jax.lax.scan(stage, state, jnp.asarray(np.diff(ends, prepend=0.0), first[0].dtype))
-        seen = jax.tree.map(lambda x: x[measured], seen)
-        if counts[0] == 0:
-            seen = jax.tree.map(lambda x, y: jnp.concatenate([y[None], x]), seen, first)
-    else:
-        seen = jax.tree.map(lambda y: y[None], first)
+        more = jnp.asarray(np.diff(ends, prepend=0.0), capacitor.P_r.dtype)
+        state, seen = jax.lax.scan(stage, state, more)
+        parts.append(jax.tree.map(lambda x: x[measured], seen))
+    seen = jax.tree.map(lambda *x: jnp.concatenate(x), *parts)
     return state, Endurance(jnp.asarray(counts), *seen)
 
 

@@ -187,18 +187,23 @@ def pund(
         temperature: [K].
     """
     rest = width if rest is None else rest
-    before = _start(capacitor, state, key)
-    charges = []
-    for number, sign in enumerate((-1.0, 1.0, 1.0, -1.0, -1.0)):
-        at_start = capacitor.charge(before)
-        after, leaked = capacitor.respond(before, Pulse(sign * amplitude, width), temperature=temperature)
-        after, more = capacitor.respond(after, Pulse(0.0 * amplitude, rest), temperature=temperature)
-        if number:
-            charges.append(capacitor.charge(after) - at_start + leaked + more)
-        before = after
-    P, U, N, D = charges
+    signs = jnp.asarray([-1.0, 1.0, 1.0, -1.0, -1.0], capacitor.P_r.dtype)
+    start = _start(capacitor, state, key)
+
+    def pulse_and_rest(state, sign):
+        pairs = (sign * amplitude, 0.0), (width, rest)
+        voltages, widths = (jnp.stack(jnp.broadcast_arrays(*pair)).astype(signs.dtype) for pair in pairs)
+        before = capacitor.charge(state)
+
+        def respond(state, pulse):
+            return capacitor.respond(state, pulse, temperature=temperature)
+
+        state, leaked = jax.lax.scan(respond, state, Pulse(voltages, widths))
+        return state, capacitor.charge(state) - before + jnp.sum(leaked, axis=0)
+
+    after, (_, P, U, N, D) = jax.lax.scan(pulse_and_rest, start, signs)
     area = CHARGE_OF_POLARISATION * capacitor.S
-    return before, Pund(P, U, N, D, (P - U) / area, (D - N) / area)
+    return after, Pund(P, U, N, D, (P - U) / area, (D - N) / area)
 
 
 def first_order_reversal_curves(

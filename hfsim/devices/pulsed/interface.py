@@ -174,6 +174,12 @@ class AbstractPulsedDevice(AbstractMemristor):
             w, _ = jax.lax.scan(jax.checkpoint(block, prevent_cse=False), w, jnp.arange(words))
         return self.written(state, jnp.where(number > limit, jnp.nan, w), counts != 0, key)
 
+    def plot(self, **options):  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Conductance over identical pulses up, then down: `hfsim.plot.pulse_train`. Returns matplotlib axes."""
+        from hfsim.plot import pulse_train  # matplotlib is needed here alone
+
+        return pulse_train(self, **options)
+
     def wait(self, state: PulsedState, seconds, temperature=ROOM_TEMPERATURE) -> PulsedState:
         """State after `seconds` [s] at rest at `temperature` [K]; with no `decay` nothing happens at rest.
 

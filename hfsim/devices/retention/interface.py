@@ -110,6 +110,12 @@ class AbstractRetention(PhysicalModel):
         G = self.conductance(state)
         return self._clipped(G + self.read_sigma(state) * normal(key, G.shape, G.dtype))
 
+    def plot(self, *targets: float, **options):
+        """Mean and spread over ten years from each of `targets` [uS]: `hfsim.plot.relaxation`. Returns axes."""
+        from hfsim.plot import relaxation  # matplotlib is needed here alone
+
+        return relaxation(self, targets, **options)
+
     def event_key(self, state: RetentionState, name: str) -> Key[Array, ""]:
         """The address of a draw of the last programming."""
         return address(stream(state.key, name), state.event)
