@@ -92,7 +92,7 @@ class ChipStore:
         self.variables, self._sound, self.damaged = dict(variables), set[int](), list[int]()
         known = json.loads(json.dumps(dict(identity)))
         if not self.path.exists():
-            self._make(coordinates, {**attributes, _STUDY: known})
+            self._make(coordinates, {**attributes, _STUDY: json.dumps(known)})
         _require_same(study_identity(self.path), known, self.path)
         self._group = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
         self._arrays: dict[str, Any] = {}
@@ -319,7 +319,8 @@ def study_identity(path: str | os.PathLike) -> dict[str, Any]:
         InputError: there is no store of a study.
     """
     try:
-        found = json.loads((Path(path) / _METADATA).read_text(encoding="utf-8"))["attributes"][_STUDY]
+        metadata = json.loads((Path(path) / _METADATA).read_text(encoding="utf-8"))
+        found = json.loads(metadata["attributes"][_STUDY])
     except (OSError, ValueError, KeyError, TypeError) as error:
         must = "be a store of a study, or not there yet"
         raise InputError("store", must, f"{path}, which is none", "choose another path") from error

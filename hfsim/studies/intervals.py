@@ -79,7 +79,7 @@ def clopper_pearson(successes: Any, trials: Any, confidence: float = CONFIDENCE)
     return Interval(value, low, high, confidence)
 
 
-def quantile_ranks(trials: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int]:
+def quantile_ranks(trials: Any, p: float, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
     """Ranks l <= u (from 1) of the order statistics between which the quantile lies with at least `confidence`.
 
         P(X_l <= q <= X_u) >= P(l <= K <= u - 1),      K binomial of n trials with probability p
@@ -87,9 +87,9 @@ def quantile_ranks(trials: int, p: float, confidence: float = CONFIDENCE) -> tup
     0 and n + 1 stand for minus and plus infinity: there are too few chips for that end.
     """
     alpha = 1 - require_confidence(confidence)
-    low = int(stats.binom.ppf(alpha / 2, trials, p)) if trials else 0
-    high = int(stats.binom.ppf(1 - alpha / 2, trials, p)) + 1 if trials else 1
-    return low, high
+    n = np.asarray(trials)
+    low, high = (np.where(n > 0, stats.binom.ppf(q, np.maximum(n, 1), p), 0) for q in (alpha / 2, 1 - alpha / 2))
+    return low.astype(np.int64), high.astype(np.int64) + 1
 
 
 def mean_interval(n, mean, deviation, confidence: float = CONFIDENCE) -> Interval:

@@ -143,42 +143,43 @@ class Distribution:
             self.keys, self.counts = keys[first], np.add.reduceat(counts[order], first) if len(first) else counts
             self._waiting = []
 
-    def rows(self, element: int) -> tuple[Int[np.ndarray, " bins"], Int[np.ndarray, " bins"]]:
-        """Keys of an element that occurred, rising, and how many numbers lie up to each."""
+    def numbers(self) -> Int[np.ndarray, " elements"]:
+        """How many numbers of each element were counted."""
+        return np.diff(self._ends()[0])
+
+    def _ends(self) -> tuple[Int[np.ndarray, " ends"], Int[np.ndarray, " keys"]]:
+        """Numbers counted before each element and behind the last, and up to each key."""
         self._settle()
-        first, last = np.searchsorted(self.keys, [element << 32, (element + 1) << 32])
-        return self.keys[first:last], np.cumsum(self.counts[first:last])
+        up_to = np.cumsum(self.counts)
+        places = np.searchsorted(self.keys, np.arange(self.elements + 1, dtype=np.int64) << 32)
+        return np.concatenate([[0], up_to])[places], up_to
 
-    def number(self, element: int) -> int:
-        """How many numbers of an element were counted."""
-        counts = self.rows(element)[1]
-        return int(counts[-1]) if len(counts) else 0
+    def order_statistics(
+        self, ranks: Int[np.ndarray, " elements"]
+    ) -> tuple[Float[np.ndarray, " elements"], Float[np.ndarray, " elements"]]:
+        """Ends between which the number of this rank (from 1) of each element lies; equal where the bits are all.
 
-    def order_statistic(self, element: int, rank: int) -> tuple[float, float]:
-        """The ends between which the number of this rank (from 1) lies; equal where the bits are all."""
-        keys, counts = self.rows(element)
-        if not len(keys) or not 1 <= rank <= counts[-1]:
-            return (-np.inf, -np.inf) if rank < 1 else (np.inf, np.inf)
-        key = (int(keys[np.searchsorted(counts, rank)]) & 0xFFFFFFFF) - 2**31
-        begin = key << self._shift
-        ends = np.array([begin, begin + (1 << self._shift) - 1], np.int64).astype(np.int32)
-        low, high = (ends ^ ((ends >> 31) & 0x7FFFFFFF)).view(np.float32)
-        return float(low), float(high)
+        Infinite for ranks below 1 and beyond the numbers that there are.
+        """
+        before, up_to = self._ends()
+        inside = (ranks >= 1) & (ranks <= np.diff(before))
+        beyond = np.where(ranks < 1, -np.inf, np.inf)
+        if not np.any(inside):
+            return beyond, beyond
+        keys = self.keys[np.searchsorted(up_to, np.where(inside, before[:-1] + ranks, 1))]
+        begin = ((keys & 0xFFFFFFFF) - 2**31) << self._shift
+        ends = np.stack([begin, begin + (1 << self._shift) - 1]).astype(np.int32)
+        low, high = (ends ^ ((ends >> 31) & 0x7FFFFFFF)).view(np.float32).astype(np.float64)
+        return np.where(inside, low, beyond), np.where(inside, high, beyond)
 
     def quantile(self, p: float, confidence: float = CONFIDENCE) -> Interval:
-        """The p-quantile of each element, the number of rank ceil(p n), between order statistics."""
-        rows = [self._quantile(element, p, confidence) for element in range(self.elements)]
-        value, low, high = np.array(rows, np.float64).reshape(-1, 3).T
-        return Interval(value, low, high, confidence)
-
-    def _quantile(self, element, p, confidence):
-        n = self.number(element)
-        if not n:
-            return np.nan, -np.inf, np.inf
+        """The p-quantile of each element, the number of rank ceil(p n), between order statistics; NaN without any."""
+        n = self.numbers()
         low, high = quantile_ranks(n, p, confidence)
-        middle = self.order_statistic(element, min(max(int(np.ceil(p * n)), 1), n))
-        ends = self.order_statistic(element, low)[0], self.order_statistic(element, high)[1]
-        return 0.5 * (middle[0] + middle[1]), *ends
+        ends = self.order_statistics(np.clip(np.ceil(p * n).astype(np.int64), 1, np.maximum(n, 1)))
+        with np.errstate(invalid="ignore"):  # of an element without numbers the ends are infinite
+            value = np.where(n > 0, 0.5 * (ends[0] + ends[1]), np.nan)
+        return Interval(value, self.order_statistics(low)[0], self.order_statistics(high)[1], confidence)
 
 
 class Extremes:

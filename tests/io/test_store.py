@@ -128,6 +128,11 @@ def test_the_store_of_another_study_is_refused(path, changed, told):
         study(path, **changed)
 
 
+def test_attributes_are_texts_and_numbers(path):
+    """As every format of xarray takes them."""
+    assert all(isinstance(value, str | int) for value in open_study(path).attrs.values())
+
+
 def test_the_digest_sees_numbers_that_the_experiment_holds(tmp_path):
     digests = set()
     for factor in (1.0, 1.0, 2.0):
