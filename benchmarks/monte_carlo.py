@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.measure import Row
 
-CHIPS, PAIRED_CHIPS = 100_000, 50_000
+CHIPS = 100_000
 BAR_SECONDS, BAR_BYTES, BAR_DOUBLING, BAR_PAIR = 60.0, 2 * 2**30, 0.1, 1.7
 ROOT = Path(__file__).parents[1]
 
@@ -61,12 +61,12 @@ def _pair(folder: Path) -> list[Row]:
     if len(cores()) < 2:
         return []
     first, second = cores()[:2]
-    alone = _results([_start(PAIRED_CHIPS, folder / "alone", core=first)])[0]
-    jobs = [_start(PAIRED_CHIPS, folder / "pair", core=c, share=i) for i, c in enumerate((first, second))]
+    alone = _results([_start(CHIPS, folder / "alone", core=first)])[0]
+    jobs = [_start(CHIPS, folder / "pair", core=c, share=i) for i, c in enumerate((first, second))]
     both = _results(jobs)
     seconds = max(one["ended"] for one in both) - min(one["began"] for one in both)
     ratio = alone["seconds"] / seconds
-    case = f"{PAIRED_CHIPS:,} chips by two processes, each on its own core, one store: {ratio:.2f} times as fast"
+    case = f"{CHIPS:,} chips by two processes, each on its own core, one store: {ratio:.2f} times as fast"
     bar = f"at least {BAR_PAIR:g} times one process on one core"
     return [Row(case, seconds, "one process on one core", alone["seconds"], ratio, bar, ratio >= BAR_PAIR)]
 

@@ -1,6 +1,7 @@
 """Shared fixtures (float64 where a test asks for it, the project's card, typed keys), and how tests compile."""
 
 import gc
+from pathlib import Path
 
 import hypothesis
 import jax
@@ -41,6 +42,18 @@ def key():
     return jax.random.key(0)
 
 
+MANY_MAPPINGS = 40_000  # Linux allows a process 65,530 unless told otherwise, and kills it at the next program
+
+
+def _mappings():
+    """Pieces of memory that the process has mapped, six a compiled program; 0 where the system does not tell."""
+    try:
+        with Path("/proc/self/maps").open("rb") as lines:
+            return sum(1 for _ in lines)
+    except OSError:
+        return 0
+
+
 def _quick(item):
     return item.get_closest_marker("optimised") is None
 
@@ -51,7 +64,7 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """Let the compiler optimise less, fixtures included: half of its time, which is most of the tests' time.
 
     The numbers are the same but for rounding. Tests marked `optimised` run the programs that users run.
@@ -62,7 +75,11 @@ def pytest_runtest_protocol(item):
         # to keep a small program takes longer than to compile it; what a job compiles, its resumed run does again
         kept = 1.0 if _quick(item) else 0.3
         jax.config.update("jax_persistent_cache_min_compile_time_secs", kept)
-    return (yield)
+    result = yield
+    if nextitem is not None and nextitem.path != item.path and _mappings() > MANY_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
+    return result
 
 
 def pytest_collection_finish():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import assert_readable, needs_browser
+
 ROOT = Path(__file__).parents[1]
 API = ROOT / "docs" / "api"
 ROOMS = (
@@ -70,10 +72,31 @@ def test_every_room_of_the_package_has_a_page():
     assert packages - inner <= set(ROOMS)
 
 
-def test_the_site_builds_without_a_warning(tmp_path):
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site."""
     pytest.importorskip("mkdocs", reason="the site needs the extra docs")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    built = tmp_path_factory.mktemp("docs") / "site"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(built)]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
-    shown = (tmp_path / "site" / "api" / "hfsim.devices" / "index.html").read_text(encoding="utf-8")
+    return built
+
+
+def test_the_site_builds_without_a_warning(site):
+    shown = (site / "api" / "hfsim.devices" / "index.html").read_text(encoding="utf-8")
     assert "rectangular voltage pulse" in shown
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("", ["Where to go on", "Monte Carlo"]),
+        ("results/tables-accuracy", ["Fashion-MNIST", "floating point"]),
+        ("models/filament", ["filament"]),
+        ("api/hfsim.devices", ["rectangular voltage pulse"]),
+    ],
+)
+def test_a_reader_sees_the_pages(site, page, words):
+    assert_readable(site / page / "index.html", words)

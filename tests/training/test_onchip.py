@@ -14,6 +14,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.browser import assert_readable, needs_browser
 from training import checkpoint, publish
 from training.__main__ import main
 from training.run_directory import recorded_configuration
@@ -84,6 +85,11 @@ def test_the_report_is_one_self_contained_file(small):
     for png in ("learning_curve", "confusion_matrix", "levels", "hidden_against_analogue", "ten_years", "wear"):
         assert (small / f"{png}.png").read_bytes().startswith(b"\x89PNG")
     assert not re.search(r"\bnan\b|\bNone\b|Undefined", re.sub(r"data:image[^\"]*", "", html))
+
+
+@needs_browser
+def test_a_reader_sees_the_report(small):
+    assert_readable(small / "report.html", ["Confusion", "test images"])
 
 
 def _start(path: Path, *extra: str) -> subprocess.Popen:
