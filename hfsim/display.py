@@ -1,5 +1,6 @@
 """How objects show themselves in a notebook: tables with units, in HTML."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
@@ -32,3 +33,24 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
         f'<table><caption style="text-align:left"><b>{escape(caption)}</b></caption>'
         f"<thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table>"
     )
+
+
+class Tabular(ABC):
+    """What shows itself as a table, in a terminal and in a notebook."""
+
+    @abstractmethod
+    def table(self) -> list[list[str]]:
+        """Rows of texts of one length, the head first."""
+
+    @abstractmethod
+    def _title(self) -> str: ...
+
+    def __repr__(self) -> str:
+        rows = self.table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([self._title(), *lines])
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.table()
+        return table(self._title(), head, rows)

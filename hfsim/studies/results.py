@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from hfsim import display
+from hfsim.display import Tabular
 from hfsim.errors import InputError
 from hfsim.io.store import CHIP, COMPUTED, Coordinate, Variable, open_study, study_identity
 from hfsim.studies.batches import Program
@@ -21,7 +21,7 @@ QUANTILES = (0.05, 0.5, 0.95)
 """That a table shows."""
 
 
-class MonteCarlo:
+class MonteCarlo(Tabular):
     """A finished study, or what is there of one.
 
     Args:
@@ -151,16 +151,6 @@ class MonteCarlo:
             if len(labels) > ROWS:
                 rows.append([f"... {len(labels) - ROWS} more of {name}", *[""] * (len(head) - 1)])
         return rows
-
-    def __repr__(self) -> str:
-        rows = self.table()
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self._title(), *lines])
-
-    def _repr_html_(self) -> str:
-        head, *rows = self.table()
-        return display.table(self._title(), head, rows)
 
     # ------------------------------------------------------------------------------------------------- inside
 

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 from scipy import stats
 
-from hfsim import display
+from hfsim.display import Tabular
 from hfsim.draws import require_key, stream
 from hfsim.errors import InputError
 from hfsim.io.store import Coordinate
@@ -63,7 +63,7 @@ class PairedChips(AbstractChips):
         return Pair(A, B, jnp.asarray(index, jnp.int32))
 
 
-class Attribution:
+class Attribution(Tabular):
     """Sobol indices of every output.
 
     Args:
@@ -104,16 +104,6 @@ class Attribution:
         from hfsim.plot import attribution_bars  # matplotlib is needed here alone
 
         return attribution_bars(self, output or next(iter(self.first)), at or {}, axes)
-
-    def __repr__(self) -> str:
-        rows = self.table()
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([self._title(), *lines])
-
-    def _repr_html_(self) -> str:
-        head, *rows = self.table()
-        return display.table(self._title(), head, rows)
 
     def _title(self) -> str:
         confidence = 100 * next(iter(self.first.values())).confidence
