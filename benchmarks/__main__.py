@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-NAMES = ("codesign", "crossbar", "devices", "monte_carlo", "online_step", "training")
+NAMES = ("codesign", "crossbar", "devices", "gpu", "monte_carlo", "online_step", "training")
 ON_ALL_CORES = ("crossbar", "devices")
 RESULTS = Path(__file__).parents[1] / "docs" / "results"
 
@@ -43,8 +43,13 @@ def main(arguments: list[str]) -> int:
         flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={cores}"
         os.environ["XLA_FLAGS"] = flags.strip()
     from benchmarks.measure import environment
+    from hfsim.errors import InputError
 
-    rows = importlib.import_module(f"benchmarks.{options.name}").rows()
+    try:
+        rows = importlib.import_module(f"benchmarks.{options.name}").rows()
+    except InputError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 2
     if options.publish:
         publish(options.name, rows, options.publish, options.date, environment())
     if options.json:
@@ -53,9 +58,10 @@ def main(arguments: list[str]) -> int:
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
     for row in rows:
         against = "not installed" if row.reference_seconds is None else f"{row.reference_seconds:.3g} s"
+        against = f"; {row.reference}: {against}" if row.reference else ""
         ratio = "" if row.ratio is None else f", ratio {row.ratio:.3g}"
         verdict = "" if row.holds is None else f"; bar {row.bar}: {'holds' if row.holds else 'MISSED'}"
-        print(f"{row.case}: {row.seconds:.3g} s; {row.reference}: {against}{ratio}{verdict}")
+        print(f"{row.case}: {row.seconds:.3g} s{against}{ratio}{verdict}")
     return 0
 
 

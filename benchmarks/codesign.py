@@ -45,4 +45,4 @@ def _search(mechanism: str, design: Design, objective) -> Row:
     optimise(design, objective, jax.random.key(0), optimiser=LBFGS(), steps=STEPS)
     seconds = time.perf_counter() - began
     case, bar = f"{mechanism}: search of {STEPS} steps, compilation included", f"at most {BAR_SEARCH:g} s"
-    return Row(case, seconds, "none", None, None, bar, seconds <= BAR_SEARCH)
+    return Row(case, seconds, "", None, None, bar, seconds <= BAR_SEARCH)

@@ -13,7 +13,8 @@ from training.run_directory import versions
 
 
 class Row(NamedTuple):
-    """One measured case; `ratio` is the reference's seconds over ours, None where the reference is missing."""
+    """One measured case; `ratio` is the reference's seconds over ours, None where that is missing. Empty texts: no
+    reference, no bar."""
 
     case: str
     seconds: float

@@ -47,7 +47,7 @@ def _whole(folder: Path) -> list[Row]:
             f"{found['bytes'] / 2**30:.2f} GiB, RMSE {first:.4f} at 1 s, {last:.4f} at 10 years"
         )
         held = found["seconds"] <= BAR_SECONDS and found["bytes"] < BAR_BYTES
-        rows.append(Row(case, found["seconds"], "none", None, None, bars, held))
+        rows.append(Row(case, found["seconds"], "", None, None, bars, held))
     doubling = two["seconds"] / one["seconds"]
     case = f"{2 * CHIPS:,} chips: {doubling:.2f} times, {two['bytes'] / 2**30:.2f} GiB"
     bar = f"2 times within {BAR_DOUBLING:.0%}"

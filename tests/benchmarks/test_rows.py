@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+import re
 
+import jax
 import pytest
 
 import benchmarks.__main__
-from benchmarks import monte_carlo, online_step
+from benchmarks import gpu, monte_carlo, online_step
 from benchmarks.__main__ import main, publish
 from benchmarks.measure import Row
 
@@ -59,3 +61,17 @@ def test_monte_carlo_judges_what_its_processes_tell(monkeypatch):
     rows = monte_carlo.rows()
     assert [row.holds for row in rows] == [True, True, False, False]  # full normals above 60 s; 20/12 below 1.7
     assert rows[3].ratio == pytest.approx(20 / 12) and rows[1].ratio == pytest.approx(30 / 63)
+
+
+def test_the_gpu_benchmark_asks_for_a_gpu_and_counts_work(monkeypatch, capsys):
+    if jax.default_backend() == "cpu":
+        assert main(["gpu"]) == 2
+        error = capsys.readouterr().err
+        assert "`backend` must be an accelerator" in error and "Traceback" not in error
+    monkeypatch.setattr(jax, "default_backend", lambda: "an accelerator")
+    for name, small in (("CHIPS", 48), ("TRIED_CHIPS", 16), ("TOGETHER", (8, 16)), ("COPIED", 2**10), ("SIDE", 32)):
+        monkeypatch.setattr(gpu, name, small)
+    rows = gpu.rows()
+    assert len(rows) == 5 and rows[-1].case.startswith("48 chips") and all(row.seconds > 0 for row in rows)
+    shares = re.findall(r"([\d.]+)% of", rows[-1].case)
+    assert len(shares) == 2 and all(float(share) > 0 for share in shares)
