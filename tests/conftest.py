@@ -42,7 +42,7 @@ def key():
     return jax.random.key(0)
 
 
-MANY_MAPPINGS = 40_000  # Linux allows a process 65,530 unless told otherwise, and kills it at the next program
+MANY_MAPPINGS = 25_000  # at 65,530 Linux, unless told otherwise, kills a process that maps more; these hold 3 GB
 
 
 def _mappings():

@@ -100,7 +100,8 @@ def optimise(
         if not isinstance(count, int) or count < 1:
             raise InputError(name, "be an integer >= 1", repr(count))
     draws = stream(key, "population")
-    require_matter(design, lambda model: objective(model, draws).value)
+    gradient = _gradient(design, objective, draws)
+    require_matter(design, lambda z: _slope(gradient, z, objective.limits))
     if starts is None:
         drawn = design.random(stream(key, "starts"), restarts - 1)
         starts = jnp.concatenate([design.start()[None], drawn.astype(design.start().dtype)])
@@ -109,7 +110,6 @@ def optimise(
     if isinstance(optimiser, optx.AbstractLeastSquaresSolver):
         _solve(design, objective, draws, optimiser, steps, starts, journal, progress)
     elif isinstance(optimiser, LBFGS):
-        gradient = _gradient(design, objective, draws)
         _quasi_newton(lambda z: gradient(z, objective.limits), optimiser, steps, starts, journal, progress)
     else:
         chosen = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
@@ -125,6 +125,12 @@ def _gradient(design: Design, objective: Objective, draws) -> Callable[..., Any]
         return found.value, found.terms
 
     return jax.jit(jax.value_and_grad(judged, has_aux=True))
+
+
+def _slope(gradient, z, limits) -> tuple[Any, Any]:
+    """Value and gradient alone."""
+    (value, _), slope = gradient(z, limits)
+    return value, slope
 
 
 def _descend(design, objective, draws, optimiser, steps, starts, journal, progress) -> None:
@@ -277,8 +283,8 @@ def pareto(
     """
     draws = stream(key, "population")
     place = objective.place(name)
-    require_matter(design, lambda model: objective(model, draws).value)
     gradient = _gradient(design, objective, draws)
+    require_matter(design, lambda z: _slope(gradient, z, objective.limits))
     first = design.start() if begin is None else begin
     front, best = [], first
     for limit in limits:

@@ -177,16 +177,19 @@ def _at(model: Any, name: str) -> Any:
     return model
 
 
-def require_matter(design: Design, objective: Callable[[Any], Float[Array, ""]]) -> None:
+def require_matter(design: Design, judged: Callable[[Float[Array, " free"]], Any]) -> None:
     """Refuse an objective of a model that some free parameter cannot move, or that has no gradient anywhere.
 
     Read off the gradient at the start and at one design drawn inside the bounds.
+
+    Args:
+        design: what is free.
+        judged: free numbers -> (value, gradient) of the objective, compiled.
 
     Raises:
         InputError: a parameter that the objective does not use, or whose slope is lost in a decision without an
             estimator.
     """
-    judged = jax.jit(jax.value_and_grad(lambda z: objective(design.model_of(z))))
     value, gradient = map(np.asarray, judged(design.start()))
     other = np.asarray(judged(design.random(jax.random.key(0), 1)[0])[1])
     if not np.isfinite(value):

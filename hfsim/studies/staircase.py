@@ -63,9 +63,11 @@ def spread(line: TransferLine, own: Float[Array, ""], exponent, reference) -> Fl
         transistor = eqx.tree_at(lambda t: t.V_T0, line.transistor, line.transistor.V_T0 + above)
         return line.memristor.mean_conductance(line.compliance_current(line.line_voltage(charge), transistor))
 
-    level = jnp.maximum(levels(charge, 0.0), 0.01 * reference)
-    charges = 0.5 * (levels(charge + by_charge, 0.0) - levels(charge - by_charge, 0.0))
-    thresholds = 0.5 * (levels(charge, by_threshold) - levels(charge, -by_threshold))
+    signs = jnp.array([0.0, 1.0, -1.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 0.0, 1.0, -1.0])
+    moved = charge + signs[0][:, None] * by_charge, signs[1] * by_threshold
+    nominal, *ends = jax.vmap(levels)(*moved)  # one program for all
+    level = jnp.maximum(nominal, 0.01 * reference)
+    charges, thresholds = 0.5 * (ends[0] - ends[1]), 0.5 * (ends[2] - ends[3])
     return jnp.sqrt((own * (level / reference) ** exponent) ** 2 + charges**2 + thresholds**2)
 
 
