@@ -118,13 +118,14 @@ def optimise(
 
 
 def _gradient(design: Design, objective: Objective, draws) -> Callable[..., Any]:
-    """Compiled once: (z, limits) to ((value, terms), gradient)."""
+    """(z, limits) to ((value, terms), gradient), compiled once for a design and objectives that differ in arrays."""
 
-    def judged(z, limits):
+    def judged(z, objective, draws, limits):
         found = objective(design.model_of(z), draws, limits)
         return found.value, found.terms
 
-    return jax.jit(jax.value_and_grad(judged, has_aux=True))
+    program = design.programs.setdefault("gradient", eqx.filter_jit(jax.value_and_grad(judged, has_aux=True)))
+    return lambda z, limits: program(z, objective, draws, limits)
 
 
 def _slope(gradient, z, limits) -> tuple[Any, Any]:

@@ -74,6 +74,7 @@ class Design:
                 raise InputError("ties", "follow a free parameter", f"{tie.name} follows {tie.source}")
         self._shapes = {x.name: np.shape(known[x.name][1]) for x in self.variables}
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])
+        self.programs: dict[str, Callable[..., Any]] = {}  # that searches have compiled for it
 
     @property
     def labels(self) -> list[str]:
@@ -92,7 +93,7 @@ class Design:
     def of(self, model: Any) -> "Design":
         """The same free parameters of another model of the same structure, whose values may be traced."""
         other = copy.copy(self)
-        other.model = model
+        other.model, other.programs = model, {}
         return other
 
     def start(self) -> Float[Array, " free"]:

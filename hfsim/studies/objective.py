@@ -128,8 +128,10 @@ class Judged(NamedTuple):
     terms: dict[str, Float[Array, ""]]
 
 
-class Objective:
+class Objective(eqx.Module):
     """A sum of terms.
+
+    A search compiles once for objectives that differ in arrays alone: those of a measure that is an `equinox.Module`.
 
     Args:
         terms: what counts and what limits.
@@ -139,9 +141,11 @@ class Objective:
         InputError: no terms, a name twice, a limit that is not above 0, or a term that neither counts nor limits.
     """
 
-    def __init__(self, terms: Sequence[Term], together: int = 16):
-        self.terms, self.together = tuple(terms), together
-        names = [term.name for term in self.terms]
+    terms: tuple[Term, ...] = eqx.field(converter=tuple)
+    together: int = 16
+
+    def __check_init__(self):
+        names, together = [term.name for term in self.terms], self.together
         if not names or len(set(names)) < len(names):
             raise InputError("terms", "hold one or more, each name once", names)
         if not isinstance(together, int) or together < 1:

@@ -2,11 +2,13 @@
 
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optimistix as optx
 import pytest
+from jaxtyping import Array, Float
 from scipy.stats import norm
 
 from hfsim import InputError
@@ -70,6 +72,35 @@ def test_the_gradient_finds_the_least():
     assert float(values["width"]) == pytest.approx(400.0, rel=0.03)
     assert found.value == pytest.approx(0.25, abs=1e-3) and found.best_by_cost.shape == (300, 2)
     assert np.all(np.diff(found.best_by_cost[:, 1]) <= 0)
+
+
+class Bowl(eqx.Module):
+    """A bowl whose middle is an array; `traced` counts how often it is traced."""
+
+    middle: Float[Array, ""]
+    traced: list[int] = eqx.field(static=True)
+
+    def __call__(self, pulse, key):
+        self.traced.append(1)
+        return (pulse.voltage - self.middle) ** 2 + jnp.log(pulse.width / 400.0) ** 2
+
+
+class Counted(list):
+    """A list that is itself, whatever it holds."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+def test_objectives_that_differ_in_arrays_share_a_program():
+    design, traced = DESIGN.of(PULSE), Counted()
+    for middle in (1.2, -0.4):
+        objective = Objective([Term("bowl", Bowl(jnp.asarray(middle), traced))])
+        found = optimise(design, objective, jax.random.key(0), optimiser=LBFGS(), steps=60)
+        assert float(design.values(jnp.asarray(found.z))["voltage"]) == pytest.approx(middle, abs=1e-3)
+        assert len(traced) == 1
+    optimise(DESIGN.of(PULSE), objective, jax.random.key(0), optimiser=LBFGS(), steps=1)
+    assert len(traced) == 2  # another design has programs of its own
 
 
 def test_limits_hold_nearly():

@@ -1,6 +1,7 @@
 """The transfer of the hybrid memory as a design: what is free, what it is judged by, and chips to check it with."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import equinox as eqx
@@ -47,7 +48,12 @@ def published(mechanism: str) -> TransferLine:
 
 
 def design(mechanism: str) -> Design:
-    """Areas, voltages, width of the pulse and of the transistor are free."""
+    """Areas, voltages, width of the pulse and of the transistor are free; the same each time, with its programs."""
+    return _design(mechanism, jnp.result_type(float))
+
+
+@cache
+def _design(mechanism: str, dtype) -> Design:
     return Design(published(mechanism), _VARIABLES)
 
 
@@ -60,8 +66,9 @@ def _breakdown() -> DielectricBreakdown:
     return hfsim.load_card(CARD).build(DielectricBreakdown, "breakdown")
 
 
-def _limits(mechanism: str) -> list[Term]:
-    """Supply, wear and energy of the published transfer are not exceeded."""
+@cache
+def _limits(mechanism: str, dtype) -> list[Term]:
+    """Supply, wear and energy of the published transfer are not exceeded; the same terms each time, compiled once."""
     line, film = published(mechanism), _breakdown()
     energy, damage = float(stairs.transfer_energy(line)), float(stairs.damage(line, film))
     return [
@@ -76,37 +83,68 @@ ORDERS = (16.0, 64.0)
 first edge; at the end a soft one leaves gaps uneven."""
 
 
+class LogMisread(eqx.Module):
+    """Measure: ln of the worst misread; a logarithm: a search feels the same slope at 30 and at 20 %."""
+
+    spread: Callable[[TransferLine], Any]
+    order: Float[Array, ""] = eqx.field(converter=jnp.asarray)
+
+    def __call__(self, line: TransferLine, key):
+        return jnp.log(stairs.worst_misread(line.levels(), self.spread(line), self.order))
+
+
+class WeightError(eqx.Module):
+    """Measure: root mean square error of a weight, in levels."""
+
+    spread: Callable[[TransferLine], Any]
+
+    def __call__(self, line: TransferLine, key):
+        return stairs.weight_error(line.levels(), self.spread(line))
+
+
+class Published(eqx.Module):
+    """Spread [uS] of a transfer: one for all levels."""
+
+    def __call__(self, line: TransferLine):
+        return sigma()
+
+
+class Free(eqx.Module):
+    """Spread [uS] of each level of a line: the memristor's own follows G^exponent, mismatch the areas."""
+
+    own: Float[Array, ""]
+    exponent: Float[Array, ""]
+
+    @eqx.filter_jit
+    def __call__(self, line: TransferLine):
+        return stairs.spread(line, self.own, self.exponent, 0.5 * (LOW + HIGH))
+
+
+def _ends(line, key):
+    """Measure: how far the ends of the window are off, in what they may be."""
+    levels = line.levels()
+    return jnp.stack([levels[0] - LOW, levels[-1] - HIGH]) / (HIGH - LOW) / _WINDOW
+
+
+def _terms(spread: Callable[[TransferLine], Any], order: float) -> list[Term]:
+    return [Term("log misread", LogMisread(spread, order)), Term("weight error", WeightError(spread), _ERROR)]
+
+
 def objective(mechanism: str, order: float = ORDERS[-1]) -> Objective:
     """Least worst misread and weight error at the published spread, within the published window."""
-    spread = sigma()
-
-    def ends(line, key):
-        levels = line.levels()
-        return jnp.stack([levels[0] - LOW, levels[-1] - HIGH]) / (HIGH - LOW) / _WINDOW
-
-    return Objective(
-        [
-            # a logarithm: a search feels the same slope at 30 and at 20 %
-            Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread, order))),
-            Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread), _ERROR),
-            Term("window", ends, 0.01, statistic=SquaredNorm()),
-            *_limits(mechanism),
-        ]
-    )
+    window = Term("window", _ends, 0.01, statistic=SquaredNorm())
+    return Objective([*_terms(Published(), order), window, *_limits(mechanism, jnp.result_type(float))])
 
 
-def free_spread(mechanism: str, exponent: float) -> Callable[[TransferLine], Float[Array, " 8"]]:
-    """Spread [uS] of each level of a line: the memristor's own follows G^exponent, mismatch the areas."""
+def free_spread(mechanism: str, exponent: float) -> Free:
+    """See `Free`."""
     own = jnp.mean(CircuitTransfer.from_line(published(mechanism)).own_spread)
-    return lambda line: stairs.spread(line, own, exponent, 0.5 * (LOW + HIGH))
+    return Free(own, jnp.asarray(exponent))
 
 
 def free_objective(mechanism: str, exponent: float) -> Objective:
-    """The window is free too, and so is the spread: see `free_spread`."""
-    spread = free_spread(mechanism, exponent)
-    misread = Term("log misread", lambda m, key: jnp.log(stairs.worst_misread(m.levels(), spread(m))))
-    error = Term("weight error", lambda m, key: stairs.weight_error(m.levels(), spread(m)), _ERROR)
-    return Objective([misread, error, *_limits(mechanism)])
+    """The window is free too, and so is the spread: see `Free`."""
+    return Objective([*_terms(free_spread(mechanism, exponent), ORDERS[0]), *_limits(mechanism, jnp.result_type(float))])
 
 
 @eqx.filter_jit

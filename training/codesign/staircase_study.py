@@ -47,7 +47,7 @@ TOLERANCE = 0.02
 DIFFERENCE = 1e-4
 """Step of the free numbers in central differences."""
 REPEATS = 20
-EPOCHS, SEEDS = 2, 5
+EPOCHS, SEEDS = 1, 5
 
 
 def stages(config: CoDesign) -> list[Stage]:

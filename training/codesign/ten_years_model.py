@@ -247,6 +247,9 @@ class RetrainedObjective(Objective):
     Of one retraining alone the search would find a design that suits its draws.
     """
 
+    task: Task
+    retrainings: int
+
     def __init__(self, terms, task: Task, retrainings: int = 1):
         super().__init__(terms)
         self.task, self.retrainings = task, retrainings

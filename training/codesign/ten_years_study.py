@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -165,7 +166,7 @@ class Study:
             Term("hot", loss_after(self.task, LIFE, HOT), statistic=Expectation(FRESH_CHIPS)),
             Term("energy", energy(costs, self.task)),
         ]
-        judge = jax.jit(RetrainedObjective(terms, self.task))
+        judge = eqx.filter_jit(RetrainedObjective(terms, self.task))
 
         def told(model):
             keys = [address(stream(self.key, "fresh"), n) for n in range(NETWORKS)]
