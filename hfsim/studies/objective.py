@@ -8,7 +8,7 @@ a vector of residuals; an objective of such terms and limits is a sum of squares
 """
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx

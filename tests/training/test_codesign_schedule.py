@@ -11,8 +11,6 @@ from training.__main__ import main
 from training.codesign import schedule_estimators, schedule_study
 from training.codesign.configuration import CoDesign
 
-pytestmark = pytest.mark.optimised
-
 SMALL = ["--samples", "120", "--epochs", "1", "--steps", "2", "--chips", "4", "--quiet", "--checkpoint-seconds", "0"]
 
 

@@ -15,8 +15,6 @@ from training.codesign import staircase_page
 from training.codesign import staircase_study as study
 from training.codesign.configuration import CoDesign
 
-pytestmark = pytest.mark.optimised
-
 
 def test_a_few_steps_already_straighten_the_levels(tmp_path, monkeypatch):
     """The other stages call what tests/studies tests: to compile them takes minutes."""

@@ -90,10 +90,8 @@ def test_published_spreads_make_up_the_published_levels(chips, x64):
         return chips.levels(codes * devices.P_r, jnp.log(devices.E_c), devices.V_C, devices.V_T)
 
     drawn = jax.jit(jax.vmap(levels))(jax.random.split(jax.random.key(0), 4000))
-    # to first order, and 4,000 draws
-    assert np.sqrt(np.mean(np.var(drawn, axis=0))) == pytest.approx(
-        8.7, rel=0.06
-    )  # beyond first order, and 4,000 draws
+    # published to first order; 4,000 draws
+    assert np.sqrt(np.mean(np.var(drawn, axis=0))) == pytest.approx(8.7, rel=0.06)
 
 
 # --------------------------------------------------------------------------------------------------- slopes

@@ -15,8 +15,6 @@ from training.hybrid.task import TASKS
 from training.tables.configuration import Tables
 from training.tables.systems import data_of
 
-pytestmark = pytest.mark.optimised
-
 SMALL = [
     "tables",
     "--tasks",
@@ -100,6 +98,7 @@ def test_periods_have_the_operations_of_the_published_rule(tmp_path, monkeypatch
     assert f"| 10 | {value['linear_k10_accuracy']:.2%}" in _published(path, tmp_path, monkeypatch)
 
 
+@pytest.mark.optimised
 def test_a_refresh_brings_back_what_years_took(tmp_path, monkeypatch):
     path = tmp_path / "ageing"
     assert main([*SMALL, "--table", "ageing", "--epochs", "8", "--run-dir", str(path)]) == 0

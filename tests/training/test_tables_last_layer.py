@@ -19,8 +19,6 @@ from training.tables.last_layer import cases
 from training.transfer_learning.four_bits import four_bit_network, four_bits
 from training.transfer_learning.pairs import PAIRS, PUBLISHED, renumbered
 
-pytestmark = pytest.mark.optimised
-
 BASE_EPOCHS, EPOCHS, SEEDS = 6, 8, 2
 SMALL = ["tables", "--table", "last-layer", "--pairs", "digits-halves", "--quiet", "--checkpoint-seconds", "0"]
 SMALL += ["--seeds", str(SEEDS), "--epochs", str(EPOCHS), "--base-epochs", str(BASE_EPOCHS)]

@@ -8,8 +8,6 @@ import pytest
 from training import publish
 from training.__main__ import main
 
-pytestmark = pytest.mark.optimised
-
 SMALL = ["tables", "--tasks", "digits-online", "--seeds", "2", "--samples", "300", "--epochs", "3", "--quiet"]
 
 

@@ -66,9 +66,13 @@ def _breakdown() -> DielectricBreakdown:
     return hfsim.load_card(CARD).build(DielectricBreakdown, "breakdown")
 
 
-@cache
-def _limits(mechanism: str, dtype) -> list[Term]:
+def _limits(mechanism: str) -> list[Term]:
     """Supply, wear and energy of the published transfer are not exceeded; the same terms each time, compiled once."""
+    return _limits_in(mechanism, jnp.result_type(float))
+
+
+@cache
+def _limits_in(mechanism: str, dtype) -> list[Term]:
     line, film = published(mechanism), _breakdown()
     energy, damage = float(stairs.transfer_energy(line)), float(stairs.damage(line, film))
     return [
@@ -133,7 +137,7 @@ def _terms(spread: Callable[[TransferLine], Any], order: float) -> list[Term]:
 def objective(mechanism: str, order: float = ORDERS[-1]) -> Objective:
     """Least worst misread and weight error at the published spread, within the published window."""
     window = Term("window", _ends, 0.01, statistic=SquaredNorm())
-    return Objective([*_terms(Published(), order), window, *_limits(mechanism, jnp.result_type(float))])
+    return Objective([*_terms(Published(), order), window, *_limits(mechanism)])
 
 
 def free_spread(mechanism: str, exponent: float) -> Free:
@@ -144,7 +148,7 @@ def free_spread(mechanism: str, exponent: float) -> Free:
 
 def free_objective(mechanism: str, exponent: float) -> Objective:
     """The window is free too, and so is the spread: see `Free`."""
-    return Objective([*_terms(free_spread(mechanism, exponent), ORDERS[0]), *_limits(mechanism, jnp.result_type(float))])
+    return Objective([*_terms(free_spread(mechanism, exponent), ORDERS[0]), *_limits(mechanism)])
 
 
 @eqx.filter_jit

@@ -111,5 +111,6 @@ def accuracy_table(found: dict[str, Found]) -> Table:
     if not one:
         return Table("Accuracy", ["levels"], [])
     rows = [[name, f"{np.mean(a):.2%} ± {np.std(a, ddof=1):.2%}"] for name, a in one["accuracy"].items()]
-    caption = f"{one['task']}, {one['epochs']} epoch{'s' * (one['epochs'] > 1)}, {len(next(iter(one['accuracy'].values())))} seeds, spread 8.7 uS"
+    epochs, seeds = one["epochs"], len(next(iter(one["accuracy"].values())))
+    caption = f"{one['task']}, {epochs} epoch{'s' * (epochs > 1)}, {seeds} seeds, spread 8.7 uS"
     return Table(caption, ["levels", "test accuracy"], rows)
