@@ -89,16 +89,19 @@ def test_mismatch_makes_the_spread_of_the_circuits_transfer_and_has_a_slope(card
     own, middle = jnp.float32(5.0), 52.65
 
     @jax.jit
-    def both(W):
-        def of(W):
-            return stairs.spread(eqx.tree_at(lambda m: m.transistor.W, line, W), own, 0.0, middle)
+    def spread(line, exponent):
+        return stairs.spread(line, own, exponent, middle)
 
-        return of(W), jax.jacfwd(of)(W)
+    def of(W):
+        return spread(eqx.tree_at(lambda m: m.transistor.W, line, W), 0.0)
 
-    found, slope = both(line.transistor.W)
-    mismatch = np.asarray(CircuitTransfer.from_line(line).mismatch)  # first order; here over one deviation
-    np.testing.assert_allclose(np.sqrt(np.asarray(found) ** 2 - 25), mismatch, rtol=0.08, atol=0.03)
-    assert np.all(np.isfinite(slope))
-    steeper = np.asarray(jax.jit(lambda m: stairs.spread(m, own, 1.0, middle))(line))
+    # capacitors and transistors, then transistors alone, whose part is the smaller
+    for parts, off in ((line, 0.08), (eqx.tree_at(lambda m: m.capacitor.P_r_spread, line, jnp.float32(0.0)), 0.02)):
+        mismatch = np.asarray(CircuitTransfer.from_line(parts).mismatch)  # first order; here over one deviation
+        found = np.asarray(spread(parts, 0.0))
+        np.testing.assert_allclose(np.sqrt(found**2 - 25), mismatch, rtol=off, atol=0.03)
+    assert np.all(np.isfinite(jax.jacfwd(of)(line.transistor.W)))
+    found = np.asarray(spread(line, 0.0))
+    steeper = np.asarray(spread(line, 1.0))
     level = np.asarray(line.levels())
     np.testing.assert_allclose(np.sqrt(steeper[1:] ** 2 - found[1:] ** 2 + 25), 5.0 * level[1:] / middle, rtol=0.01)
