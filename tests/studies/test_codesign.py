@@ -28,6 +28,7 @@ from hfsim.studies import (
     pareto,
     search,
 )
+from hfsim.studies.codesign import GRADIENT_COST
 
 PULSE = Pulse(2.0, 100.0)
 DESIGN = Design(PULSE, [Variable("voltage", -3.0, 3.0), Variable("width", 1.0, 1e4)])
@@ -72,6 +73,7 @@ def test_the_gradient_finds_the_least():
     assert float(values["width"]) == pytest.approx(400.0, rel=0.03)
     assert found.value == pytest.approx(0.25, abs=1e-3) and found.best_by_cost.shape == (300, 2)
     assert np.all(np.diff(found.best_by_cost[:, 1]) <= 0)
+    np.testing.assert_array_equal(np.diff(found.best_by_cost[:, 0], prepend=0.0), GRADIENT_COST)
 
 
 class Bowl(eqx.Module):
@@ -178,6 +180,17 @@ def test_least_squares_needs_few_steps_and_keeps_limits(tmp_path):
     assert again.value == found.value and len(again.best_by_cost) == len(found.best_by_cost)
     with pytest.raises(InputError, match="SquaredNorm"):
         optimise(DESIGN, Objective([Term("bowl", bowl)]), key, optimiser=solver, steps=5)
+
+
+def test_squares_of_the_residuals_of_a_population_add_up_to_the_value():
+    def noisy(pulse, key):
+        return residuals(pulse, key) + normal(key, (2,), jnp.float32)
+
+    term = Term("bowl", noisy, weight=3.0, statistic=SquaredNorm(samples=5))
+    objective, key = Objective([term]), jax.random.key(0)
+    found = objective.residuals(PULSE, key)
+    assert found.shape == (10,)
+    np.testing.assert_allclose(jnp.sum(found**2), objective(PULSE, key).value, rtol=1e-5)
 
 
 def test_a_front_trades_one_term_for_the_other():

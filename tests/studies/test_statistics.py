@@ -71,7 +71,7 @@ def test_no_chunk_counts_twice():
 
 def test_quantiles_are_order_statistics():
     found, ordered = summary(range(len(CHUNKS))).outputs["x"], np.sort(VALUES, axis=0)
-    for p in (0.001, 0.3, 0.5, 0.99):
+    for p in (0.001, 0.3, 0.5, 0.99, 1.0):  # the last is the largest number
         rank = int(np.ceil(p * len(VALUES)))
         np.testing.assert_array_equal(found.quantile(p).value, ordered[rank - 1])
         low, high = quantile_ranks(len(VALUES), p)
