@@ -102,11 +102,13 @@ def optimise(
     draws = stream(key, "population")
     gradient = _gradient(design, objective, draws)
     require_matter(design, lambda z: _slope(gradient, z, objective.limits))
+    given = starts
     if starts is None:
         drawn = design.random(stream(key, "starts"), restarts - 1)
         starts = jnp.concatenate([design.start()[None], drawn.astype(design.start().dtype)])
-    about = {"labels": design.labels, "steps": steps, "starts": len(starts), "terms": [t.name for t in objective.terms]}
-    journal = Journal(log, about)
+    elif np.ndim(starts) != 2 or np.shape(starts)[0] < 1 or np.shape(starts)[1] != len(design.labels):
+        raise InputError("starts", f"have the shape (starts, {len(design.labels)})", str(np.shape(starts)))
+    journal = Journal(log, _about(design, objective, key, optimiser, steps, starts, given))
     if isinstance(optimiser, optx.AbstractLeastSquaresSolver):
         _solve(design, objective, draws, optimiser, steps, starts, journal, progress)
     elif isinstance(optimiser, LBFGS):
@@ -115,6 +117,24 @@ def optimise(
         chosen = optimiser or optax.adam(optax.cosine_decay_schedule(0.05, steps))
         _descend(design, objective, draws, chosen, steps, starts, journal, progress)
     return _best(journal)
+
+
+def _about(design, objective, key, optimiser, steps, starts, given) -> dict[str, Any]:
+    """What tells a search from another; measures and the settings of an optimiser have no name."""
+    return {
+        "labels": design.labels,
+        "bounds": [[spec.lower, spec.upper] for spec in design.specs.values()],
+        "begin": np.asarray(design.start()).tolist(),
+        "terms": [t.name for t in objective.terms],
+        "weights": [float(t.weight) for t in objective.terms],
+        "limits": [None if t.limit is None else float(t.limit) for t in objective.terms],
+        "penalties": [float(t.penalty) for t in objective.terms],
+        "statistics": [repr(t.statistic) for t in objective.terms],
+        "key": jax.random.key_data(key).tolist(),
+        "search": "optax" if optimiser is None else type(optimiser).__name__,
+        "steps": steps,
+        "starts": len(starts) if given is None else np.asarray(given).tolist(),
+    }
 
 
 def _gradient(design: Design, objective: Objective, draws) -> Callable[..., Any]:

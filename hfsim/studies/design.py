@@ -26,7 +26,7 @@ class Variable(NamedTuple):
 
     Args:
         name: dotted, as `hfsim.parameters.parameters` says it: "drive.V_SL".
-        low, high: its bounds in its own unit; None takes those of its declaration.
+        low, high: its bounds in its own unit; None takes those of its declaration, and of what is tied to it.
         grid: manufacturing step: made values are whole multiples of it; None makes any.
     """
 
@@ -37,7 +37,7 @@ class Variable(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """A parameter that follows a free one: `name` = `factor` times `source`."""
+    """A parameter that follows a free one: `name` = `factor` times `source`, which must not lead it out of its bounds."""
 
     name: str
     source: str
@@ -54,7 +54,8 @@ class Design:
 
     Raises:
         InputError: a name that the model does not have, or twice; bounds that are empty, wider than the declared ones
-            or do not hold the model's value; a grid without a multiple inside the bounds; a tie to what is not free.
+            or do not hold the model's value; a grid without a multiple inside the bounds; a tie to what is not free, by a
+            factor of 0, or of another shape.
     """
 
     def __init__(self, model: Any, variables: Sequence[Variable], ties: Sequence[Tie] = ()):
@@ -68,10 +69,12 @@ class Design:
                 raise InputError("variables", f"name parameters of the model, such as {', '.join(known)}", name)
             if names.count(name) > 1:
                 raise InputError("variables", "name each parameter once", name)
-        self.specs = {x.name: _bounds(x, *known[x.name]) for x in self.variables}
+        declared = {x.name: known[x.name][0] for x in self.variables}
         for tie in self.ties:
-            if tie.source not in self.specs:
+            if tie.source not in declared:
                 raise InputError("ties", "follow a free parameter", f"{tie.name} follows {tie.source}")
+            declared[tie.source] = _narrowed(tie, declared[tie.source], known)
+        self.specs = {x.name: _bounds(x, declared[x.name], known[x.name][1]) for x in self.variables}
         self._shapes = {x.name: np.shape(known[x.name][1]) for x in self.variables}
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes.values()])
         self.programs: dict[str, Callable[..., Any]] = {}  # that searches have compiled for it
@@ -143,6 +146,17 @@ class Design:
                 value = variable.grid * np.clip(np.round(value / variable.grid), low, high)
             found[variable.name] = value
         return found
+
+
+def _narrowed(tie: Tie, spec: ParameterSpec, known: Mapping[str, tuple[ParameterSpec, Any]]) -> ParameterSpec:
+    """The declaration of a tie's source, with bounds that keep what follows inside its own."""
+    follower, shape, source = known[tie.name][0], np.shape(known[tie.name][1]), np.shape(known[tie.source][1])
+    if shape != source:
+        raise InputError("ties", "join parameters of one shape", f"{tie.name}: {shape}, {tie.source}: {source}")
+    if tie.factor == 0 or not np.isfinite(tie.factor):
+        raise InputError("ties", "have a finite factor that is not 0", f"{tie.name}: {tie.factor}")
+    low, high = sorted((follower.lower / tie.factor, follower.upper / tie.factor))
+    return spec._replace(lower=max(spec.lower, low), upper=min(spec.upper, high))
 
 
 def _bounds(variable: Variable, spec: ParameterSpec, value: Any) -> ParameterSpec:

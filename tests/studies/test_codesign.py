@@ -125,6 +125,11 @@ def test_a_search_goes_on_where_its_log_ends(tmp_path):
     assert resumed.value == whole.value and resumed.z.tolist() == whole.z.tolist()
     with pytest.raises(InputError, match="be of this search"):
         optimise(DESIGN, objective, key, steps=71, restarts=3, log=log)
+    narrower = Design(PULSE, [Variable("voltage", -2.0, 3.0), Variable("width")])
+    heavier, other = Objective([Term("bowl", bowl, 2.0)]), jax.random.key(4)
+    for d, o, k in ((DESIGN, objective, other), (DESIGN, heavier, key), (narrower, objective, key)):
+        with pytest.raises(InputError, match="be of this search"):
+            optimise(d, o, k, log=log, **options)
     log.write_text("not a journal")
     with pytest.raises(InputError, match="journal"):
         optimise(DESIGN, objective, key, steps=20, log=log)
@@ -157,6 +162,11 @@ def test_a_start_that_leaves_the_finite_stays_and_the_others_go_on():
     starts = jnp.stack([DESIGN.start(), DESIGN.free_of(Pulse(-2.5, 100.0))])
     found = optimise(DESIGN, Objective([term]), jax.random.key(0), starts=starts, steps=150)
     assert found.value == pytest.approx(0.25, abs=1e-2)
+
+
+def test_starts_of_another_width_are_refused():
+    with pytest.raises(InputError, match=r"starts.*\(starts, 2\)"):
+        optimise(DESIGN, Objective([Term("bowl", bowl)]), jax.random.key(0), starts=jnp.zeros((4, 3)))
 
 
 def residuals(pulse, key):

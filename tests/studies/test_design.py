@@ -81,6 +81,9 @@ def test_gradients_pass_through_a_design_and_its_ties(design):
         ([Variable("drive.V_SL", 3.41, 3.58, grid=0.4)], [], "multiple of its grid"),
         ([Variable("drive.V_SL")], [Tie("drive.V_SET", "drive.width")], "follow a free parameter"),
         ([Variable("drive.V_SL")], [Tie("drive.V_SL", "drive.V_SL")], "once"),
+        ([Variable("drive.V_SL")], [Tie("drive.V_SET", "drive.V_SL", 0.0)], "not 0"),
+        ([Variable("drive.V_SL")], [Tie("cells", "drive.V_SL")], "one shape"),
+        ([Variable("drive.V_SL", 2.0, 5.0)], [Tie("drive.V_SET", "drive.V_SL", 2.4)], "bounded within"),
     ],
 )
 def test_impossible_designs_are_refused_by_name(line, variables, ties, told):
@@ -98,3 +101,12 @@ def test_a_parameter_that_cannot_matter_is_refused(design):
         refuse(lambda m: jnp.sum(jnp.round(m.cells)) + m.drive.V_SL)
     with pytest.raises(InputError, match="finite at the start"):
         refuse(lambda m: jnp.sum(m.cells) + jnp.log(m.drive.V_SL - 4.0) + m.drive.width)
+
+
+def test_what_follows_stays_inside_its_own_bounds(line):
+    design = Design(line, [Variable("drive.V_SL")], [Tie("drive.V_SET", "drive.V_SL", 2.5)])
+    assert design.specs["drive.V_SL"].lower == 0.1 and design.specs["drive.V_SL"].upper == 4.0
+    falling = Design(line, [Variable("drive.V_SL")], [Tie("drive.V_BL", "drive.V_SL", -0.5)])
+    assert falling.specs["drive.V_SL"].lower == 0.1 and falling.specs["drive.V_SL"].upper == 10.0
+    highest = design.model_of(jnp.asarray([30.0]))
+    assert float(highest.drive.V_SET) == pytest.approx(10.0) and float(highest.drive.V_SL) == pytest.approx(4.0)
