@@ -37,7 +37,7 @@ class Variable(NamedTuple):
 
 
 class Tie(NamedTuple):
-    """A parameter that follows a free one: `name` = `factor` times `source`, which must not lead it out of its bounds."""
+    """A parameter that follows a free one: `name` = `factor` times `source`; both stay inside their bounds."""
 
     name: str
     source: str
@@ -54,8 +54,8 @@ class Design:
 
     Raises:
         InputError: a name that the model does not have, or twice; bounds that are empty, wider than the declared ones
-            or do not hold the model's value; a grid without a multiple inside the bounds; a tie to what is not free, by a
-            factor of 0, or of another shape.
+            or do not hold the model's value; a grid without a multiple inside the bounds; a tie to what is not free,
+            by a factor of 0, or of another shape.
     """
 
     def __init__(self, model: Any, variables: Sequence[Variable], ties: Sequence[Tie] = ()):
