@@ -7,12 +7,13 @@ Each pulse costs what its drivers deliver, all charges returning to ground:
     MSBs onto a line V_SL C_TL V_TL + 7 C_g V_WL^2
     SET              (V_SET - V_BL) I_cc t                                the compliance flows for nearly all of t
     RESET            V_R^2 G t_R                                           t_R until the filament is broken
-    read a pair      V_read^2 (G+ + G-) t_read
+    read a pair      V_read^2 (G+ + G-) t_read                           the target alone to verify an attempt
     conversions, arithmetic, idle: a fixed price each
 
 A sense has erased the cell, so that every one that is written switches. The article's flat 100 fJ a FeCAP operation and
 1 pJ a memristor operation are in `hfsim.hybrid.ledger`; its own E = 2 P_r S V is the first term of a write. Time: lines
-work side by side, the synapses of a line and the bits of a synapse one after the other.
+work side by side, the synapses of a line and the bits of a synapse one after the other. A transfer RESETs both
+memristors of a pair once, each further attempt the target alone.
 
 Martemucci et al., Nature Electronics 8, 921 (2025) for circuits and pulses; prices of the periphery are chosen (card,
 `periphery`). Differentiable in every parameter and in counts, which may be expectations.
@@ -66,7 +67,7 @@ class Work(NamedTuple):
 
     synapses: weights; arrays: that hold them; samples; updates: of words, over all synapses; transfers: of the whole
     network; pair_reads: of weights in products; inputs, outputs: conversions; products: one after the other; attempts:
-    at each memristor in a transfer, mean.
+    at each memristor in a transfer, mean; verified: 1 where each attempt is read and judged, 0 where it is not.
     """
 
     synapses: Any
@@ -79,10 +80,11 @@ class Work(NamedTuple):
     outputs: Any
     products: Any
     attempts: Any = 1
+    verified: Any = 0
 
     @classmethod
     def of_training(
-        cls, sizes: Sequence[int], array: HybridArray, *, samples, updates, transfers, attempts=1
+        cls, sizes: Sequence[int], array: HybridArray, *, samples, updates, transfers, attempts=1, verified=0
     ) -> "Work":
         """Training a perceptron of `sizes`: each sample goes forward through all layers, back through all but one."""
         pairs = list(zip(sizes[:-1], sizes[1:], strict=True))
@@ -101,6 +103,7 @@ class Work(NamedTuple):
             outputs=samples * (sum(b for _, b in pairs) + sum(a for a, _ in pairs[1:])),
             products=samples * (2 * len(pairs) - 1),
             attempts=attempts,
+            verified=verified,
         )
 
 
@@ -125,13 +128,18 @@ class Energies(NamedTuple):
 
 
 class CellEnergies(NamedTuple):
-    """Energy [fJ] of one operation on one device, mean over the bits or codes that it may meet."""
+    """Energy [fJ] of one operation on one device, mean over the bits or codes that it may meet.
+
+    `reset` is of the target of a pair, `reset_twin` of the other memristor; `verify` reads the target.
+    """
 
     write: Float[Array, ""]
     sense: Float[Array, ""]
     set: Float[Array, ""]
     reset: Float[Array, ""]
+    reset_twin: Float[Array, ""]
     pair_read: Float[Array, ""]
+    verify: Float[Array, ""]
 
 
 class HybridCosts(eqx.Module):
@@ -195,8 +203,10 @@ class HybridCosts(eqx.Module):
             write=write + gate,
             sense=sense + gate,
             set=(drive.V_SET - drive.V_BL) * drive.width * jnp.sum(share * current),
-            reset=p.V_R**2 * p.t_R * 0.5 * (target + idle),
+            reset=p.V_R**2 * p.t_R * target,
+            reset_twin=p.V_R**2 * p.t_R * idle,
             pair_read=p.V_read**2 * p.t_read * (target + idle),
+            verify=p.V_read**2 * p.t_read * target,
         )
 
     def energies(self, work: Work, ones=0.5, codes: Float[Array, " 8"] | None = None) -> Energies:
@@ -206,6 +216,7 @@ class HybridCosts(eqx.Module):
         work = _wide(work)
         pulses = work.synapses * work.transfers
         shots = pulses * work.attempts
+        judged = shots * work.verified
         # an update senses and writes all cells; a transfer senses sign and MSBs and writes them, and the MSBs once more
         # after each shot
         senses = CELLS * work.updates + (1 + MSBS) * pulses
@@ -223,9 +234,9 @@ class HybridCosts(eqx.Module):
             gates=nanojoule * gates,
             amplifiers=nanojoule * amplifiers,
             set=nanojoule * cell.set * shots,
-            reset=nanojoule * cell.reset * (shots + pulses),
-            reads=nanojoule * cell.pair_read * work.pair_reads,
-            converters=nanojoule * (p.E_DAC * work.inputs + p.E_ADC * work.outputs),
+            reset=nanojoule * (cell.reset * shots + cell.reset_twin * pulses),
+            reads=nanojoule * (cell.pair_read * work.pair_reads + cell.verify * judged),
+            converters=nanojoule * (p.E_DAC * work.inputs + p.E_ADC * (work.outputs + judged)),
             arithmetic=nanojoule * p.E_update * work.updates,
             idle=nanojoule * p.P_idle * work.arrays * self.time(work),
         )
@@ -235,20 +246,20 @@ class HybridCosts(eqx.Module):
         bit = self.periphery.t_sense + 2 * self.write_pulse.width
         return probability * self.synapses_per_line * BITS * bit
 
-    def transfer_time(self, attempts=1.0) -> Float[Array, ""]:
-        """Time of a transfer of all words [ns]: sign and MSBs sensed and restored, then RESET, the two pulses and the
-        MSBs restored, `attempts` times."""
+    def transfer_time(self, attempts=1.0, verified=0.0) -> Float[Array, ""]:
+        """Time of a transfer of all words [ns]: sign and MSBs sensed and restored, then RESET, the two pulses, the MSBs
+        restored and, where `verified` is 1, a read, `attempts` times."""
         p, width = self.periphery, self.write_pulse.width
         sensed = (1 + len(MSB_CELLS)) * (p.t_sense + 2 * width)
-        shot = 2 * self.line.drive.width + len(MSB_CELLS) * width
+        shot = 2 * self.line.drive.width + len(MSB_CELLS) * width + verified * p.t_read
         return self.synapses_per_line * (sensed + attempts * shot)
 
     def time(self, work: Work) -> Float[Array, ""]:
         """Time of `work` [ns]: products, updates and transfers, one after the other."""
         work = _wide(work)
-        probability = work.updates / (work.samples * work.synapses)
-        learning = work.samples * self.update_time(probability) + work.transfers * self.transfer_time(work.attempts)
-        return work.products * self.periphery.t_read + learning
+        transfers = work.transfers * self.transfer_time(work.attempts, work.verified)
+        updates = work.updates / work.synapses * self.update_time()
+        return work.products * self.periphery.t_read + updates + transfers
 
     def area(self, array: HybridArray, arrays: int) -> Float[Array, ""]:
         """Area of so many arrays [um2], periphery included."""

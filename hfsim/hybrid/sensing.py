@@ -153,7 +153,7 @@ def sense(
     """Words as they are read once.
 
     Args:
-        words: as stored.
+        words: as stored; the fraction that a soft mask leaves to one is in no cell and is kept.
         cells: what errs in them.
         uniform: a number in [0, 1) for the bit in doubt of each.
         bits: pattern of those that are sensed; others stay what they are.
@@ -161,7 +161,8 @@ def sense(
     Returns:
         The words, whose gradient is that of `words`: errors have none.
     """
-    magnitude = jnp.abs(jax.lax.stop_gradient(words)).astype(jnp.int32)
+    whole = jnp.abs(jax.lax.stop_gradient(words))
+    magnitude = whole.astype(jnp.int32)
     stored = magnitude | jnp.where(negative(words), _SIGN, 0)
     chance = jnp.where((stored & cells.doubtful) != 0, cells.miss, cells.false)
     turned = jnp.where(uniform < chance, cells.doubtful, 0)
@@ -170,4 +171,4 @@ def sense(
     sign = jnp.where((seen & _SIGN) != 0, -1.0, 1.0).astype(words.dtype)
     # the sign comes last: -0.0 + 0.0 would forget it
     size = (seen & ~_SIGN).astype(words.dtype) + sign * (words - jax.lax.stop_gradient(words))
-    return sign * size
+    return sign * (size + (whole - magnitude))

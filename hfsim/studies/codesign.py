@@ -56,7 +56,8 @@ class LBFGS(NamedTuple):
 
     Args:
         memory: pairs of steps and slopes that it keeps.
-        tolerance: relative fall of the value of an iteration below which it ends.
+        tolerance: fall of the value in an iteration below which it ends, as a share of the value, or of the start's
+            or of 1, the smaller of these two, where that is larger; no slope is too small for it.
     """
 
     memory: int = 20
@@ -204,8 +205,9 @@ def _quasi_newton(gradient, optimiser, steps, starts, journal, progress) -> None
     """Iterates of L-BFGS, one start after another; what the journal holds is not computed again."""
     kept = list(journal.lines)
     for number, start in enumerate(starts):
+        scale = []
 
-        def judged(z, number=number, start=start):
+        def judged(z, number=number, start=start, scale=scale):
             if kept and kept[0]["start"] == number:
                 line = kept.pop(0)
             else:
@@ -222,9 +224,11 @@ def _quasi_newton(gradient, optimiser, steps, starts, journal, progress) -> None
                 journal.write([line], {})
             if line["value"] is None:  # the line search turns back
                 return _FAR, np.zeros(len(start))
-            return line["value"], np.asarray(line["slope"], float)
+            if not scale:  # scipy takes no fall below its tolerance times 1 for one
+                scale.append(1 / min(1.0, abs(line["value"]) or 1.0))
+            return scale[0] * line["value"], scale[0] * np.asarray(line["slope"], float)
 
-        options = {"maxiter": steps, "maxcor": optimiser.memory, "ftol": optimiser.tolerance}
+        options = {"maxiter": steps, "maxcor": optimiser.memory, "ftol": optimiser.tolerance, "gtol": 0.0}
         minimize(judged, np.asarray(start, float), jac=True, method="L-BFGS-B", options=options)
         if progress is not None:
             progress(f"start {number}: {_best(journal).value:.6g}")
@@ -300,8 +304,11 @@ def pareto(
         progress: called with a line for each limit.
 
     Raises:
-        InputError: no such term, or as `optimise`.
+        InputError: no such term, a limit that is not above 0, or as `optimise`.
     """
+    for limit in limits:
+        if not limit > 0:
+            raise InputError("limits", "be above 0", limit)
     draws = stream(key, "population")
     place = objective.place(name)
     gradient = _gradient(design, objective, draws)
@@ -326,7 +333,13 @@ def search(
     """The best of `number` designs drawn evenly inside the bounds, or of a full grid of at most as many.
 
     The same draws as `optimise` with the same key; `together` designs are judged at once.
+
+    Raises:
+        InputError: counts below 1, or no design of a finite value.
     """
+    for name, count in (("number", number), ("together", together)):
+        if not isinstance(count, int) or count < 1:
+            raise InputError(name, "be an integer >= 1", repr(count))
     draws = stream(key, "population")
     points = grid_points(design, number) if grid else design.random(address(stream(key, "search"), 0), number)
 
@@ -338,6 +351,8 @@ def search(
     values, terms = jax.tree.map(np.asarray, judge(points))
     values = np.where(np.isfinite(values), values, np.inf)
     best = int(np.argmin(values))
+    if not np.isfinite(values[best]):
+        raise InputError("objective", "be finite at some design", "none")
     curve = np.stack([np.arange(1, len(values) + 1), np.minimum.accumulate(values)], axis=1)
     return Found(np.asarray(points[best]), float(values[best]), {k: float(v[best]) for k, v in terms.items()}, curve)
 

@@ -89,7 +89,7 @@ def test_a_network_is_the_sum_of_its_operations(costs, array):
     found, cell = costs.energies(work), costs.cells()
     pulses = SYNAPSES * work.transfers
     assert float(found.set) == pytest.approx(float(cell.set) * pulses / 1e6, rel=1e-5)
-    assert float(found.reset) == pytest.approx(2 * float(cell.reset) * pulses / 1e6, rel=1e-5)
+    assert float(found.reset) == pytest.approx(float(cell.reset + cell.reset_twin) * pulses / 1e6, rel=1e-5)
     assert float(found.reads) == pytest.approx(float(cell.pair_read) * work.pair_reads / 1e6, rel=1e-5)
     senses, writes = CELLS * work.updates + 8 * pulses, CELLS * work.updates + 15 * pulses
     drive, V_TL = costs.line.drive, np.asarray(costs.line.line_voltages())
@@ -143,16 +143,34 @@ def test_probability_and_period_have_gradients(card, array, x64):
 
 
 def test_each_attempt_is_a_shot_of_its_own(costs, array):
-    one = costs.energies(training(array))
+    one, cell = costs.energies(training(array)), costs.cells()
     many = costs.energies(training(array)._replace(attempts=3.0))
     assert float(many.set) == pytest.approx(3 * float(one.set), rel=1e-6)
-    assert float(many.reset) == pytest.approx(2 * float(one.reset), rel=1e-6)  # the twin is RESET once
+    pulses = SYNAPSES * 6000 / 1e6
+    assert float(many.reset - one.reset) == pytest.approx(2 * float(cell.reset) * pulses, rel=1e-5)  # the target alone
     assert float(many.reads) == float(one.reads) and float(many.amplifiers) == float(one.amplifiers)
     # the MSBs are pulsed onto the line and written once more in each
-    shots = 2 * SYNAPSES * 6000
-    ones = 7 * 3.0 * 0.5 * 71.1 * shots / 1e6
+    ones = 7 * 3.0 * 0.5 * 71.1 * 2 * pulses
     assert float(many.switching - one.switching) == pytest.approx(ones, rel=1e-3)
     assert float(costs.transfer_time(3)) - float(costs.transfer_time()) == pytest.approx(2 * 8 * 26_000)
+
+
+def test_a_verified_attempt_is_read_and_converted(costs, array):
+    blind = training(array)._replace(attempts=3.0)
+    judged = blind._replace(verified=1)
+    more, less, reads = costs.energies(judged), costs.energies(blind), 3 * SYNAPSES * 6000 / 1e6
+    mean = float(
+        jnp.mean(costs.line.memristor.mean_conductance(costs.line.compliance_current(costs.line.line_voltages())))
+    )
+    assert float(more.reads - less.reads) == pytest.approx(0.4**2 * mean * 100 * reads, rel=1e-3)
+    assert float(more.converters - less.converters) == pytest.approx(2500 * reads, rel=1e-3)
+    assert float(costs.time(judged) - costs.time(blind)) == pytest.approx(6000 * 3 * 8 * 100, rel=1e-3)
+
+
+def test_reads_and_transfers_alone_have_a_price(costs, array):
+    alone = Work.of_training(SIZES, array, samples=0, updates=0, transfers=1)
+    assert float(costs.time(alone)) == pytest.approx(float(costs.transfer_time()), rel=1e-6)
+    assert float(costs.energies(alone).total) > 0
 
 
 def test_a_network_without_layers_is_refused(array):

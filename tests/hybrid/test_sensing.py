@@ -130,6 +130,14 @@ def test_masks_act_bit_by_bit(bits):
     np.testing.assert_array_equal(np.signbit(read), np.signbit(expected))
 
 
+def test_what_a_soft_mask_leaves_between_two_words_is_kept():
+    stored = jnp.asarray([3.7, -3.7, 0.25, -0.25])
+    np.testing.assert_array_equal(sense(stored, _patterns(shape=(4,)), jnp.zeros(4)), stored)
+    np.testing.assert_allclose(
+        sense(stored, _patterns(zeros=0b10, shape=(4,)), jnp.zeros(4)), [1.7, -1.7, 0.25, -0.25], atol=1e-6
+    )
+
+
 def test_the_bit_in_doubt_errs_as_often_as_its_cell():
     stored = jnp.concatenate([jnp.full(50_000, 5.0), jnp.full(50_000, 1.0)])
     uniform = jax.random.uniform(jax.random.key(0), stored.shape)

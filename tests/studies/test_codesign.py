@@ -148,6 +148,15 @@ def test_a_quasi_newton_search_needs_few_gradients_and_goes_on_where_its_log_end
     assert values == [json.loads(line).get("value") for line in lines if "start" in json.loads(line)]
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
+@pytest.mark.parametrize("voltage", [2.5, 3.0])
+def test_a_quasi_newton_search_goes_on_however_small_the_slope(scale, voltage):
+    design = Design(Pulse(voltage, 100.0), [Variable("voltage", -3.0, 3.0)])  # 3 V: its slope in z is 1e-6
+    objective = Objective([Term("bowl", lambda p, k: scale * (p.voltage - 1.2) ** 2)])
+    found = optimise(design, objective, jax.random.key(0), optimiser=LBFGS(), steps=60)
+    assert float(design.values(jnp.asarray(found.z))["voltage"]) == pytest.approx(1.2, abs=2e-2)
+
+
 def test_a_quasi_newton_search_turns_back_from_what_is_not_finite():
     term = Term("edge", lambda p, k: jnp.where(p.voltage > 1.0, jnp.log(p.voltage - 1.0) ** 2, jnp.nan) + 0 * p.width)
     design = Design(PULSE, [Variable("voltage", -3.0, 3.0)])
@@ -211,6 +220,8 @@ def test_a_front_trades_one_term_for_the_other():
         assert found.terms["bowl"] == pytest.approx(0.25 + np.log(found.terms["width"] / 400) ** 2, abs=0.02)
     with pytest.raises(InputError, match="limited terms .width."):
         pareto(DESIGN, Objective(terms), jax.random.key(0), name="energy", limits=[1.0])
+    with pytest.raises(InputError, match="limits.*above 0"):
+        pareto(DESIGN, Objective(terms), jax.random.key(0), name="width", limits=[100.0, -1.0])
 
 
 def test_searches_without_gradients():
@@ -222,6 +233,10 @@ def test_searches_without_gradients():
     volts, widths = np.meshgrid(-3 + 6 * (np.arange(10) + 0.5) / 10, 1 + 9999 * (np.arange(10) + 0.5) / 10)
     expected = np.min((volts - 1.2) ** 2 + np.log(widths / 400) ** 2 + 0.25)
     assert grid.value == pytest.approx(expected, rel=1e-3)
+    with pytest.raises(InputError, match="number.*>= 1"):
+        search(DESIGN, objective, jax.random.key(0), number=0)
+    with pytest.raises(InputError, match="finite at some design"):
+        search(DESIGN, Objective([Term("lost", lambda p, k: p.voltage * jnp.nan)]), jax.random.key(0), number=4)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ def test_a_small_study_runs_to_its_page(tmp_path, monkeypatch):
     slope = {"parameter": "period", "estimator": "score function", "brute_force": [0.2, 0.1], "mean": 0.2}
     rows = [{**slope, "spread": 1.0, "bias": [0.0, 0.1], "price": 1.0}]
     monkeypatch.setattr(schedule_estimators, "estimator_table", lambda *a: {"rows": rows, "runs": 2, "samples": 30})
-    way = {"way": "forward", "megabytes": 1.0, "seconds": None, "slope": None}
-    ways = {"rows": [way], "evaluation_s": 1.0, "samples": 120, "chunk": 12}
+    way = {"way": "forward", "megabytes": 1.0, "seconds": None, "loss": None, "slope": None}
+    ways = {"rows": [way], "evaluation_s": 1.0, "loss": 0.5, "samples": 120, "chunk": 12}
     monkeypatch.setattr(schedule_estimators, "ways_table", lambda *a: ways)
     run = tmp_path / "run"
     assert main(["codesign", "--study", "schedule", *SMALL, "--run-dir", str(run)]) == 0

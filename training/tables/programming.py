@@ -87,6 +87,7 @@ def _costs(name: str, found: Measures, attempts: float) -> dict[str, dict[str, A
         updates=updates,
         transfers=found["transfers"],
         attempts=attempts,
+        verified=float(attempts > 1),
     )
     # beyond the first attempt: RESET and SET of the target, MSBs pulsed and written back
     again = (attempts - 1) * work.synapses * work.transfers
