@@ -94,10 +94,15 @@ def only(results: list[dict]) -> dict:
 
 
 def footer(results: list[dict]) -> list[str]:
-    """The lines that end every page: commands, seeds, machine, versions, date."""
-    lines = [f"- `{result['command']}`, seed {result['seed']}" for result in results]
+    """The lines that end every page: commands, seeds, how long each took, machine, versions, date."""
+    lines = [f"- `{it['command']}`, seed {it['seed']}, {_duration(it['wall_seconds'])}" for it in results]
     versions = ", ".join(f"{name} {value}" for name, value in results[0]["versions"].items())
     return [*lines, "", f"{results[0]['machine']}; {versions}; {results[0]['date']}.", ""]
+
+
+def _duration(seconds: float) -> str:
+    """Of a run, in words."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def markdown(it: Table) -> list[str]:

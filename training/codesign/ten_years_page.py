@@ -1,6 +1,6 @@
 """The committed page of the study of ten years."""
 
-from training.codesign.ten_years_present import chips, claims, counts, designs, notes, parts, slopes
+from training.codesign.ten_years_present import chips, claims, counts, designs, notes, parts, remarks, slopes
 from training.publish import footer, markdown, only
 
 FIGURES = ("codesign_ten_years_search", "codesign_ten_years_chips")
@@ -32,6 +32,8 @@ def page(results: list[dict]) -> str:
         "8-bit outputs, read noise, reference columns in whole numbers.",
         "",
         *markdown(chips(found)),
+        "",
+        " ".join(remarks(found)),
         "",
         "![Accuracy over time, and loss over energy](../figures/codesign_ten_years_chips.png)",
         "",

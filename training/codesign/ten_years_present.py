@@ -151,6 +151,32 @@ def notes(found: dict[str, Record]) -> list[str]:
     ]
 
 
+def remarks(found: dict[str, Record]) -> list[str]:
+    """What the whole chips say of the search: which choice did it, and which claim cannot be made."""
+    first, fixed, best, digital = (
+        found["check"][name]
+        for name in ("published", "published, overshoot to ten years", "found", "published, compensated in numbers")
+    )
+    at = "{:.1%}".format
+    lines = [
+        f"After ten years the found point keeps {at(best['accuracy'][2])}, the published one "
+        f"{at(first['accuracy'][2])}. The published window with an overshoot alone keeps {at(fixed['accuracy'][2])} too, but has "
+        f"{at(fixed['accuracy'][0])} at 1 s and {at(fixed['accuracy'][3])} at 85 C, where the found point has "
+        f"{at(best['accuracy'][0])} and {at(best['accuracy'][3])}, at {_energy(best) / _energy(fixed):.2f} of its "
+        f"energy; compensation in numbers keeps {at(digital['accuracy'][2])} with the energy of the published point.",
+    ]
+    for share in found["budgets"]:
+        values, loss = found["budgets"][share]["values"], found["budgets"][share]["loss"]
+        made = found["check"][f"found, {float(share):.0%} of the energy"]
+        if made["loss"][2] > first["loss"][2]:
+            lines.append(
+                f"The point at {float(share):.0%} of the energy cannot be made: its claim of {loss:.3f} takes "
+                f"{values['references']:.2f} of a reference column, which rounds to {round(values['references'])}, and "
+                f"as made it loses more ({made['loss'][2]:.3f}) than the published point ({first['loss'][2]:.3f})."
+            )
+    return lines
+
+
 def figures(found: dict[str, Record]) -> dict[str, tuple[Figure, str]]:
     """By file name, with captions."""
     return {

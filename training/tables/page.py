@@ -23,11 +23,14 @@ def write_page(
     `table` makes a run's from its values by name and its configuration; `further` tables follow those of all runs;
     `tested` says how often test samples were looked at.
     """
-    seeds = results[0]["configuration"]["seeds"]
+    settings = results[0]["configuration"]
+    epochs = settings["epochs"]
+    length = "" if epochs is None else f", {epochs} epochs in place of the article's"
     lines = [
         f"# {title}",
         "",
-        f"{seeds} systems side by side, each with its own initial weights, order of samples and draws. {said} Settings "
+        f"{settings['seeds']} systems side by side, each with its own initial weights, order of samples and draws"
+        f"{length}. {said} Settings "
         "are the article's where it states them; what it leaves open was chosen on a validation part "
         f"([choices](../choices.md)). {tested}",
         "",
