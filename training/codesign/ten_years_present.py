@@ -160,8 +160,9 @@ def remarks(found: dict[str, Record]) -> list[str]:
     at = "{:.1%}".format
     lines = [
         f"After ten years the found point keeps {at(best['accuracy'][2])}, the published one "
-        f"{at(first['accuracy'][2])}. The published window with an overshoot alone keeps {at(fixed['accuracy'][2])} too, but has "
-        f"{at(fixed['accuracy'][0])} at 1 s and {at(fixed['accuracy'][3])} at 85 C, where the found point has "
+        f"{at(first['accuracy'][2])}. The published window with an overshoot alone keeps "
+        f"{at(fixed['accuracy'][2])} too, but has {at(fixed['accuracy'][0])} at 1 s "
+        f"and {at(fixed['accuracy'][3])} at 85 C, where the found point has "
         f"{at(best['accuracy'][0])} and {at(best['accuracy'][3])}, at {_energy(best) / _energy(fixed):.2f} of its "
         f"energy; compensation in numbers keeps {at(digital['accuracy'][2])} with the energy of the published point.",
     ]

@@ -13,8 +13,8 @@ def page(results: list[dict]) -> str:
         "The article: flat to k = 100 (96.7 % without variability), falling beyond; 1,464 nJ at k = 1 and 38.4 nJ at "
         "k = 100 for the worst FeCAP and one memristor. Counted operations are of the busiest weight of all; energies "
         "of the network by the article's flat prices and from physics ([energy](../models/energy.md)), where a SET "
-        "of 10 us at the stated voltages and currents costs 2 nJ, two thousand times the flat price: the more transfers, "
-        "the more the two differ."
+        "of 10 us at the stated voltages and currents costs 2 nJ, two thousand times the flat price: the more "
+        "transfers, the more the two differ."
     )
 
     def totals(result: dict):
