@@ -1,5 +1,7 @@
 """Keysight B1500 EasyEXPERT exports: lines of SetupTitle, TestParameter, Dimension1, DataName, DataValue."""
 
+import re
+
 import numpy as np
 
 from hfsim.io.assemble import Setup, Source, assemble
@@ -96,10 +98,11 @@ def _finish(text: Text, test: _Test, setup: Setup, notes: list[str]) -> list[Tra
 
 def _column(name: str, kinds: dict[str, str]) -> Column:
     """The channel lists say what a name is; functions of the user are left out unless their name has a unit."""
+    column = recognise(name)
     if name in kinds:
         units = {"voltage": "V", "current": "A", "time": "s"}
-        return Column(name, kinds[name], recognise(name).tag, units[kinds[name]])
-    column = recognise(name)
+        tag = column.tag if column.quantity == kinds[name] else re.sub("^[VI]_?", "", name)  # the same of Vd and Id
+        return Column(name, kinds[name], tag, units[kinds[name]])
     if column.quantity == "time":
         return column._replace(unit=column.unit or "s")
     return column if column.unit else column._replace(quantity="")

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hfsim.errors import InputError
-from hfsim.io.assemble import Setup, Source, assemble, ramp
+from hfsim.io.assemble import Setup, Source, alike, assemble, ramp
+from hfsim.io.numbers import readings
 from hfsim.io.quantities import Column, converted, recognise, seen
 from hfsim.io.tables import Table
 from hfsim.io.text import Text, refusal, shown
@@ -57,7 +58,7 @@ def read_table(text: Text, table: Table, setup: Setup, notes: list[str]) -> tupl
     if names is not None and len(names) != width:
         raise InputError("columns", f"name the {width} columns of {text.name}", f"{len(names)} names")
     known = dialect(names)
-    setup = _stated(table, setup, notes)
+    setup = _stated(text, table, setup, notes)
     source = Source(text.name, known.instrument, table.line, notes)
     if names is None:
         return "pulses up and down", _up_and_down(source, table, setup)
@@ -94,13 +95,26 @@ def _columns(names: list[str], table: Table, known: Dialect, notes: list[str]) -
     return columns
 
 
-def _stated(table: Table, setup: Setup, notes: list[str]) -> Setup:
-    """Area and thickness from the notes above a table; the caller's rule."""
+def _stated(text: Text, table: Table, setup: Setup, notes: list[str]) -> Setup:
+    """Area and thickness from the notes above a table; the caller's rule.
+
+    Raises:
+        InputError: one that the caller does not give can be read in two ways.
+    """
     for argument, units, own in (("area", _AREA_UNITS, "um2"), ("thickness", _LENGTH_UNITS, "nm")):
-        found = _quantity_of_note(table, argument, units)
-        if found is None:
+        stated, values = _quantity_of_note(table, argument, units)
+        if not values:
             continue
-        given = getattr(setup, argument)
+        given, found = getattr(setup, argument), values[0]
+        if len(values) > 1:
+            either = f"{shown(stated)}, {found:g} or {values[1]:g} {own}"
+            if given is None:
+                must = f"state its {argument} in a number that can be read in one way"
+                raise refusal(text.name, must, either, f"pass {argument}= in {own}")
+            notes.append(
+                f"{argument} as given, {given:g} {own}; the file's can be read in two ways and is not used: {either}"
+            )
+            continue
         if given is None:
             notes.append(f"{argument} from the file: {found:g} {own}")
             setup = setup._replace(**{argument: found})
@@ -111,19 +125,22 @@ def _stated(table: Table, setup: Setup, notes: list[str]) -> Setup:
     return setup
 
 
-def _quantity_of_note(table: Table, word: str, units: dict[str, float]) -> float | None:
-    """A number above 0 of a note such as "Sample Area (cm2): 1.0E-04"."""
+def _quantity_of_note(table: Table, word: str, units: dict[str, float]) -> tuple[str, list[float]]:
+    """A note such as "Sample Area (cm2): 1.0E-04", and what its number above 0 can mean; nothing without one."""
     for key, stated in table.notes.items():
         match = re.fullmatch(rf"(?:sample |film |layer |electrode )?{word}\s*[\[(]\s*(\w+)\s*[\])]", key)
-        number = re.match(r"[0-9]+\.?[0-9]*(?:e[+-]?[0-9]{1,2})?(?![0-9a-z])", stated.replace(",", ".").lower())
-        if match and match[1] in units and number and float(number[0]) > 0:
-            return float(number[0]) * units[match[1]]
-    return None
+        values = readings(stated) if match and match[1] in units else []
+        if match and values and values[0] > 0:
+            return stated, [value * units[match[1]] for value in values]
+    return "", []
 
 
 def _aixacct(source: Source, columns: list[Column], table: Table, setup: Setup) -> list[Trace]:
     """Three loops: 1 closed and 2 first, both of V+, and 3 of V-."""
     source.seen.append(seen(columns))
+    axes = [(column.quantity, column.tag) for column in columns if column.quantity in ("voltage", "time")]
+    if len({*axes}) < len(axes):
+        raise alike(source, columns)
     drives = {column.tag: place for place, column in enumerate(columns) if column.quantity == "voltage"}
     time = next((place for place, column in enumerate(columns) if column.quantity == "time"), None)
     traces = []

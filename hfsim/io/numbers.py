@@ -13,6 +13,7 @@ SEPARATORS = {"tab": "\t", "semicolon": ";", "comma": ",", "blanks": " "}
 _SAMPLE = 4000  # lines that the separator is found from
 _POINT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eEdD][+-]?[0-9]{1,4})?")
 _COMMA = re.compile(r"[+-]?(?:[0-9]+,[0-9]+|[0-9]+,|,[0-9]+)(?:[eEdD][+-]?[0-9]{1,4})?")
+_GROUPS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
 _NOT_MEASURED = {"nan", "na", "n/a", "inf", "-inf", "+inf", "#n/a", "--", "overflow", "ovrflw", "null"}
 LARGEST = 1e30
 """Instruments write 9.91e37 and the like for no reading and for an overflow."""
@@ -58,6 +59,35 @@ def numeric_cells(line: str, separator: str) -> int:
     return len(parts) if some else 0
 
 
+def readings(text: str) -> list[float]:
+    """What the number at the start of a text can mean: 1e-4; 1,5; 10,000.5; 1.000,5; two of 10,000, and none without.
+
+    A point is a decimal point unless there are several or a comma follows, as in the cells of a table.
+    """
+    match = re.match(r"([0-9][0-9.,]*+)(e[+-]?[0-9]{1,2})?(?![0-9a-z])", text.lower())
+    if match is None:
+        return []
+    digits, exponent = match[1].rstrip(".,"), match[2] or ""
+    turned = digits.translate({ord("."): ",", ord(","): "."})  # 1.000,5 is grouped as 1,000.5 is
+    found = [float(digits.replace(",", ".") + exponent)] if re.fullmatch("[0-9]+(?:[.,][0-9]+)?", digits) else []
+    for written, least in ((digits, 2 if exponent else 1), (turned, 2)):
+        if _GROUPS.fullmatch(written) and ("." in written or written.count(",") >= least):
+            found.append(float(written.replace(",", "") + exponent))
+    return found
+
+
+def without_groups(lines: Sequence[str]) -> list[str]:
+    """Lines of cells between tabs without the commas that group thousands; as they are where commas mark decimals."""
+    numbers = [part for line in lines if numeric_cells(line, "tab") > 1 for part in cells(line, "tab")]
+    if not all(_GROUPS.fullmatch(number) for number in numbers if "," in number):
+        return [*lines]
+    return ["\t".join(map(_ungrouped, line.split("\t"))) if "\t" in line else line for line in lines]
+
+
+def _ungrouped(cell: str) -> str:
+    return cell.replace(",", "") if _GROUPS.fullmatch(cell.strip()) else cell
+
+
 def find_style(name: str, lines: Sequence[str], separator: str | None, decimal: str | None) -> Style:
     """Separator and decimal mark of the numbers of a file.
 
@@ -81,8 +111,9 @@ def find_style(name: str, lines: Sequence[str], separator: str | None, decimal: 
 
 
 def _decimal(name: str, lines: Sequence[str], separator: str) -> str:
-    """The decimal mark; numbers of both kinds in one file are refused."""
+    """The decimal mark; numbers of both kinds in one file are refused, and commas that may all group thousands."""
     first: dict[str, int] = {}
+    grouped = separator != "semicolon"  # which is there for decimal commas
     if separator == "comma" and not any('"' in line for line in lines):
         return "."
     for row, line in enumerate(lines, 1):
@@ -91,6 +122,7 @@ def _decimal(name: str, lines: Sequence[str], separator: str) -> str:
         for cell in cells(line, separator):
             if "," in cell:
                 first.setdefault(",", row)
+                grouped = grouped and _GROUPS.fullmatch(cell) is not None
             elif "." in cell:
                 first.setdefault(".", row)
         if len(first) == 2:
@@ -104,6 +136,15 @@ def _decimal(name: str, lines: Sequence[str], separator: str) -> str:
             f"a decimal {kind} after the others",
             "replace it, or export with one mark",
             line=first[other],
+        )
+    if "," in first and grouped:
+        cell = next(part for part in cells(lines[first[","] - 1], separator) if "," in part)
+        raise refusal(
+            name,
+            "have commas that either mark decimals or group thousands",
+            f"{shown(cell)} and the like, which can be either",
+            'pass decimal="," if they mark decimals, or export without groups',
+            line=first[","],
         )
     return next(iter(first), ".")
 

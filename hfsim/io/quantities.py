@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from hfsim.errors import InputError
 from hfsim.io.text import shown
-from hfsim.units import factor, parse_unit
+from hfsim.units import factor, parse_unit, seconds
 
 UNITS = {
     "time": "ns",
@@ -52,8 +52,10 @@ _NAMES = {quantity: re.compile(pattern) for quantity, pattern in _PATTERNS.items
 _SPELLED = {
     "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "usec": "us", "nsec": "ns", "volt": "V",
     "volts": "V", "v": "V", "amp": "A", "amps": "A", "ampere": "A", "a": "A", "ohms": "ohm", "kohms": "kohm",
-    "coulomb": "C", "siemens": "S", "micron": "um", "microns": "um",
+    "coulomb": "C", "siemens": "S", "micron": "um", "microns": "um", "min": "min", "mins": "min", "minute": "min",
+    "minutes": "min", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "d": "day", "days": "day",
 }  # fmt: skip
+_LONG_TIMES = ("min", "h", "day")  # which `hfsim.units.seconds` knows
 
 
 class Column(NamedTuple):
@@ -93,13 +95,13 @@ def _split(header: str) -> tuple[str, str]:
     header = header.strip().strip('"').strip()
     for pattern in (r"(.+?)\s*[\[(]\s*([^\[\]()]*?)\s*[\])]", r"([^/]+?)\s*/\s*(.+)", r"([^,]+),\s*(.+)"):
         match = re.fullmatch(pattern, header)
-        if match and _is_unit(match[2]):
+        if match and _is_unit_of(match[1], match[2]):
             return match[1], match[2]
     match = re.fullmatch(r"(.+?)\s*[\[(]\s*([^\[\]()]+?)\s*[\])](.*)", header)
     if match and match[2].isdigit():  # a number that tells runs apart: "AnodeI (2)"
         return f"{match[1].strip()}{match[2]}", _split(f"x {match[3]}")[1] if match[3].strip() else ""
     name, blank, last = header.rpartition(" ")
-    return (name, last) if blank and _is_unit(last) else (header, "")
+    return (name, last) if blank and _is_unit_of(name, last) else (header, "")
 
 
 def _suffixed(name: str, written: str) -> tuple[str, str]:
@@ -107,8 +109,9 @@ def _suffixed(name: str, written: str) -> tuple[str, str]:
     parts = name.split("_")
     for place in range(1, len(parts)):
         unit = "/".join(parts[place:]) if len(parts) - place == 2 else "_".join(parts[place:])
-        if _is_unit(unit):
-            return "_".join(parts[:place]), written or unit
+        stem = "_".join(parts[:place])
+        if _is_unit_of(stem, unit) and not (written and _spelled(unit) in _LONG_TIMES):  # t_d [ns] is a delay
+            return stem, written or unit
     return name, written
 
 
@@ -119,8 +122,11 @@ def _spelled(unit: str) -> str:
     return known or text
 
 
-def _is_unit(text: str) -> bool:
+def _is_unit_of(name: str, text: str) -> bool:
+    """Whether a text beside a name is a unit: "min" is one beside a time; "V min" is the least voltage."""
     spelled = _spelled(text)
+    if spelled in _LONG_TIMES:
+        return _quantity(name)[0] in ("time", "width")
     if not spelled or spelled.isdigit():
         return False
     try:
@@ -135,10 +141,18 @@ def _fits(unit: str, quantity: str) -> bool:
     if not unit or quantity not in UNITS:
         return True
     try:
-        factor(_spelled(unit), UNITS[quantity])
+        _factor(unit, UNITS[quantity])
     except InputError:
         return False
     return True
+
+
+def _factor(unit: str, wanted: str) -> float:
+    """`factor` of a unit as people write it."""
+    spelled = _spelled(unit)
+    if spelled in _LONG_TIMES:
+        return seconds(f"1 {spelled}") * factor("s", wanted)
+    return factor(spelled, wanted)
 
 
 def _quantity(name: str) -> tuple[str, str]:
@@ -187,7 +201,7 @@ def converted(name: str, column: Column, values: Float[np.ndarray, " rows"], uni
             f"pass units={{{column.header!r}: {wanted!r}}} or another unit of it",
         )
     try:
-        return values * factor(_spelled(unit), wanted)
+        return values * _factor(unit, wanted)
     except InputError as error:
         where = "units" if given else name
         raise InputError(

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,12 +10,10 @@ from hfsim.errors import InputError
 from hfsim.io.assemble import Setup
 from hfsim.io.easyexpert import INSTRUMENT, is_easyexpert, read_easyexpert
 from hfsim.io.instruments import read_table
-from hfsim.io.numbers import find_style
+from hfsim.io.numbers import find_style, without_groups
 from hfsim.io.tables import find_tables
 from hfsim.io.text import Text, read_text, refusal
 from hfsim.io.traces import Measurement, Trace
-
-_GROUPED = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
 
 def read(
@@ -55,7 +52,8 @@ def read(
     Raises:
         InputError: one line that names file, line and what to do: the file is missing, empty, binary, too large, cut,
             mixes decimal marks, has cells that are no numbers, columns that nothing is known of, or lacks a unit, an
-            area, a thickness or a read voltage that is needed.
+            area, a thickness or a read voltage that is needed, columns that cannot be told apart, or a comma that may
+            mark decimals or group thousands.
     """
     for name, given, unit in (
         ("area", area, "um2"),
@@ -74,7 +72,8 @@ def read(
     setup, notes = Setup(area, thickness, units, columns, read_voltage), []
     checksum = hashlib.sha256(text.content).hexdigest()
     if is_easyexpert(text):
-        return Measurement(text.name, INSTRUMENT, tuple(read_easyexpert(text, setup, notes)), tuple(notes), checksum)
+        traces = tuple(read_easyexpert(text, setup, notes))
+        return Measurement(text.name, INSTRUMENT, traces, tuple(dict.fromkeys(notes)), checksum)
     text = _without_groups(text)
     style = find_style(text.name, text.lines, separator, decimal)
     tables = find_tables(text, style)
@@ -91,7 +90,7 @@ def _without_groups(text: Text) -> Text:
     """Radiant groups thousands by commas between its tabs: 1,000.5."""
     if not any("Drive Voltage" in line and "\t" in line for line in text.lines[:2000]):
         return text
-    return text._replace(lines=[_GROUPED.sub("", line) if "\t" in line else line for line in text.lines])
+    return text._replace(lines=without_groups(text.lines))
 
 
 def _unique(traces: list[Trace]) -> list[Trace]:

@@ -148,4 +148,4 @@ _BARE_UNITS = frozenset(
     f"{prefix}{unit}"
     for prefix in ("", "f", "p", "n", "u", "m", "k", "M", "G")
     for unit in ("V", "A", "C", "s", "S", "ohm", "Ohm")
-) | {"uC/cm2", "uC/cm^2", "C/m2", "MV/cm", "kV/cm", "1", "-", "#", "sec", "Volts", "A/cm2"}
+) | {"uC/cm2", "uC/cm^2", "C/m2", "MV/cm", "kV/cm", "1", "-", "#", "sec", "Volts", "A/cm2", "min", "h", "d", "days"}

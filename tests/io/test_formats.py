@@ -158,6 +158,173 @@ def test_runs_side_by_side_and_below_one_another(read):
     assert len(several) == 2 and np.all(several[0]["voltage"] == several[1]["voltage"])
 
 
+@pytest.mark.parametrize(
+    ("header", "curves"),
+    [
+        ("V [V],I [A],V [V],I [A]", {"1": (0, 1), "2": (2, 3)}),
+        ("V [V],I [A],I [A]", {"1": (0, 1), "2": (0, 2)}),
+        ("V [V],Drain current [A],Gate current [A]", {"1": (0, 1), "2": (0, 2)}),
+        ("t [s],V [V],I [A],V [V],I [A]", {"1": (1, 2), "2": (3, 4)}),
+        ("V1 [V],I1 [A],V1 [V],I1 [A],V2 [V],I2 [A]", {"1 (1)": (0, 1), "1 (2)": (2, 3), "2": (4, 5)}),
+    ],
+)
+def test_columns_alike_are_numbered(read, header, curves):
+    columns = header.count(",") + 1
+    content = "\n".join(",".join(f"{10 * place + row}" for place in range(columns)) for row in range(3))
+    for found in (
+        read(f"{header}\n{content}\n"),
+        read(f"{content}\n", columns=header.split(",")),
+    ):
+        assert [trace.name for trace in found] == [*curves]
+        for name, (voltage, current) in curves.items():
+            np.testing.assert_array_equal(found[name]["voltage"], 10 * voltage + np.arange(3))
+            np.testing.assert_allclose(found[name]["current"], (10 * current + np.arange(3)) * 1e6)
+            assert ("time" in found[name]) == header.startswith("t ")
+        assert "columns alike, numbered: 1" in str(found)
+
+
+def test_loops_alike_side_by_side(read):
+    found = read("V [V],P [uC/cm2],V [V],P [uC/cm2]\n0,1,2,3\n1,2,3,5\n")
+    assert [(trace.kind, trace.name) for trace in found] == [("loop", "1"), ("loop", "2")]
+    np.testing.assert_array_equal(found["1"]["polarisation"], [1, 2])
+    np.testing.assert_array_equal(found["2"]["voltage"], [2, 3])
+    assert "numbered: 1 of V [V], P [uC/cm2]; 2 of V [V], P [uC/cm2]" in str(found)
+
+
+def test_easyexpert_names_that_recur_or_have_one_letter(read):
+    text = instrument_files.easyexpert(2).replace("DataName,", "DataName, DrainV, DrainI,")
+    found = read(text.replace("DataValue,", "DataValue, 7, 8,"))
+    assert [trace.name for trace in found] == ["Drain (1) 1", "Drain (2) 1", "Drain (1) 2", "Drain (2) 2"]
+    np.testing.assert_array_equal(found["Drain (1) 2"]["current"], np.full(11, 8e6))
+    np.testing.assert_allclose(found["Drain (2) 2"]["current"], 2.5 * found["Drain (2) 2"]["voltage"], rtol=1e-12)
+    assert str(found).count("numbered") == 1
+    text = instrument_files.easyexpert().replace("DrainI, SrcI", "Id, Ig").replace("DrainV, SrcV", "Vd, Vg")
+    text = text.replace("DataName, DrainV, DrainI", "DataName, Vg, Ig, Vd, Id").replace(
+        "DataValue,", "DataValue, 7, 8,"
+    )
+    found = read(text)
+    assert [trace.name for trace in found] == ["g", "d"]
+    np.testing.assert_array_equal(found["g"]["voltage"], np.full(11, 7.0))
+    np.testing.assert_allclose(found["d"]["current"], 1.25 * found["d"]["voltage"], rtol=1e-12)
+
+
+def test_aixacct_loops_of_one_name(read):
+    t, v, i, p = loop()
+    text = instrument_files.aixacct().replace("I2 A\tP2", "I1 A\tP1")
+    found = read(text)
+    assert [trace.name for trace in found] == ["P1 (1)", "P1 (2)", "P3"]
+    np.testing.assert_allclose(found["P1 (2)"]["polarisation"], p, atol=1e-5)
+
+
+def test_a_voltage_without_a_current_is_said_to_be_left_out(read):
+    found = read("V1 (V),I1 (A),V3 (V),I2 (A)\n0,1,2,3\n1,2,3,5\n")
+    assert [trace.name for trace in found] == ["1", "2"] and "of no curve, left out: V3 (V)" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("header", "key", "unit", "factor"),
+    [
+        ("Time (s),G (uS)", "time", "ns", 1e9),
+        ("t (min),R (kohm)", "time", "ns", 60e9),
+        ("Time [days],I (nA)", "time", "ns", 86400e9),
+        ("Zeit / h,I (nA)", "time", "ns", 3600e9),
+        ("Cycle,R [kohm]", "cycle", "1", 1.0),
+        ("Cycle,I (nA)", "cycle", "1", 1.0),
+    ],
+)
+def test_conductance_over_time_or_cycles_is_a_table(read, header, key, unit, factor):
+    x, value = np.array([1.0, 10, 100, 1000]), np.array([50.0, 40, 25, 20])
+    content = "\n".join([header, *(f"{a},{b}" for a, b in zip(x, value, strict=True))])
+    trace = read(content, read_voltage=0.1)["table"]
+    # 1e6/R[ohm] is 1e3/R[kohm]; I[nA] 1e-3/0.1 V
+    wanted = {"G": value, "R": 1e3 / value, "I": value * 1e-2}[header.partition(",")[2][0]]
+    np.testing.assert_allclose(trace["conductance"], wanted)
+    np.testing.assert_allclose(trace[key], x * factor)
+    assert (trace.units[key], trace.units["conductance"]) == (unit, "uS")
+    assert trace.kind == "table" and trace.axes == (key, "conductance")
+    turned = "\n".join(",".join(reversed(line.split(","))) for line in content.split("\n"))
+    assert read(turned, read_voltage=0.1)[0].axes == (key, "conductance")
+
+
+def test_currents_over_minutes_need_no_read_voltage(read):
+    trace = read("t (min),I (A)\n1,5e-6\n10,4e-6\n")[0]
+    np.testing.assert_allclose(trace["time"], [60e9, 600e9])
+    np.testing.assert_allclose(trace["current"], [5, 4])
+    assert "conductance" not in trace
+    rows = read("t\tI\nhours\tA\n1\t2\n2\t3\n".replace("hours", "h"))[0]
+    np.testing.assert_allclose(rows["time"], [3600e9, 7200e9])
+    called = read("t,I (A)\n1,2\n2,3\n", units={"t": "days"})[0]
+    np.testing.assert_allclose(called["time"], [86400e9, 172800e9])
+
+
+def test_min_beside_another_name_is_no_unit(read):
+    found = read("t (s),V_min [V],I min,I_d [A],t_d [ns],V (V)\n1,2,3,4,5,6\n2,3,4,5,6,7\n")
+    assert [*found[0].columns] == ["time", "voltage"] and "left out: V_min [V], I min, I_d [A], t_d [ns]" in str(found)
+    np.testing.assert_array_equal(found[0]["voltage"], [6, 7])
+
+
+def test_pulses_keep_their_other_columns(read):
+    train = read("t (s),V (V),width (us),G (uS)\n1,1.2,1,10\n2,1.2,1,12\n")[0]
+    assert train.kind == "train" and train.units["time"] == "ns"
+    np.testing.assert_allclose(train["time"], [1e9, 2e9])
+    both = read("V (V),amp (V),width (us),G (uS)\n0.1,1.2,1,10\n0.1,1.3,1,12\n")
+    np.testing.assert_allclose(both[0]["voltage"], [1.2, 1.3])
+    assert "the other voltage left out" in str(both)
+    ramp = read("Pulse,V (V),I (uA),R (kohm)\n3,1.2,5,10\n4,1.3,6,8\n")[0]
+    assert ramp.kind == "ramp" and [*ramp.columns] == ["pulse", "direction", "voltage", "current", "conductance"]
+    np.testing.assert_allclose(ramp["conductance"], [100, 125])
+    np.testing.assert_allclose(ramp["voltage"], [1.2, 1.3])
+    sweep = read("V (V),I (uA),R (kohm)\n1,2,0.5\n2,5,0.4\n")[0]
+    assert sweep.kind == "sweep" and [*sweep.columns] == ["voltage", "current", "resistance"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "area"),
+    [
+        ("1,234,567", 1234567.0),
+        ("1.234.567", 1234567.0),
+        ("10,000.5", 10000.5),
+        ("1.000,5", 1000.5),
+        ("1,5", 1.5),
+        ("0,0001", 1e-4),
+        ("0,125", 0.125),
+        ("12345,678", 12345.678),
+        ("1,000E+04", 1e4),
+        ("10.000", 10.0),
+        ("100, by eye", 100.0),
+    ],
+)
+def test_grouped_thousands_and_decimal_commas_of_an_area(read, stated, area):
+    found = read(f"Sample Area (um2): {stated}\nV (V)\tP (uC/cm2)\n1\t2\n2\t3\n")[0]
+    assert found.about["area"] == pytest.approx(area, rel=1e-12)
+
+
+def test_an_area_of_two_readings_is_not_used_beside_the_caller_s(read):
+    found = read("Sample Area (um2): 10,000\nV (V)\tP (uC/cm2)\n1\t2\n2\t3\n", area=500.0)
+    np.testing.assert_array_equal(found[0]["polarisation"], [2, 3])
+    assert found[0].about["area"] == 500 and "rescaled" not in str(found)
+    assert "the file's can be read in two ways and is not used: '10,000', 10 or 10000 um2" in str(found)
+
+
+def test_decimal_commas_of_three_digits(read):
+    for content, arguments in (
+        ("V (V);I (uA)\n1,250;2,000\n2,500;3,000\n", {}),  # semicolons are there for decimal commas
+        ("V (V)\tI (uA)\n1,250\t2,000\n2,500\t3,000\n", {"decimal": ","}),
+        ("V (V)\tI (uA)\n1,250\t2,000\n2,500\t3,000\n0,000\t0,000\n", {}),
+    ):
+        found = read(content, **arguments)[0]
+        np.testing.assert_allclose(found["voltage"][:2], [1.25, 2.5])
+        np.testing.assert_allclose(found["current"][:2], [2, 3])
+
+
+def test_radiant_with_decimal_commas(read):
+    text = instrument_files.radiant()
+    commas = read(text.replace(",", "").replace(".", ","))["loop"]
+    for key, values in read(text)["loop"].columns.items():
+        np.testing.assert_array_equal(commas[key], values)
+    assert read(text.replace("1.0E-04", "0,0001"))["loop"].about["area"] == pytest.approx(1e4)
+
+
 def test_fields_become_voltages_with_the_thickness(read):
     text = "E (MV/cm),P (uC/cm2)\n-1,-3\n0,1\n1,4\n"
     np.testing.assert_allclose(read(text, thickness=8.0)[0]["voltage"], [-0.8, 0, 0.8])

@@ -49,6 +49,17 @@ def refusal(read, content, **arguments):
         ("1,2\n3,4\n", "`columns` must name the 2 columns"),
         ("t (s),V (V),I (A)\n0,1,1\n2,1,1\n1,1,1\n", "line 4` must have times that rise"),
         ("V (V)\n1\n2\n", "two columns that belong together"),
+        ("n\n1\n2\n", "two columns that belong together"),
+        ("V (V),I (A),I (A),V (V)\n1,2,3,4\n", "line 1` must name its columns so that it is clear which belong"),
+        ("V (V),I (A),V (V),I (A),t (s)\n1,2,3,4,5\n", "number them, as in V1, I1, V2, I2, or remove one"),
+        ("V (V),I (A),V (V),I (A),V1 (V),I1 (A)\n1,2,3,4,5,6\n", "clear which belong together"),
+        ("V2 (V),I2 (A),V1 (V),I1 (A),I1 (A)\n1,2,3,4,5\n", "clear which belong together"),
+        ("V_force (V),V_meas (V),I (A)\n1,2,3\n", "clear which belong together"),
+        ("t (s),V (V),t (s),I (A)\n1,2,3,4\n", "clear which belong together"),
+        ("Cycle,R (ohm)\n1,2\n2,0\n", "line 3` must hold resistances other than 0"),
+        ("V (V)\tI (uA)\n1,000\t2,000\n", "line 2` must have commas that either mark decimals or group thousands"),
+        ("Area (um2): 10,000\nV (V)\tP (uC/cm2)\n1\t2\n", "but was '10,000', 10 or 10000 um2: pass area= in um2"),
+        ("Thickness (nm): 1,200\nV (V)\tP (uC/cm2)\n1\t2\n", "1.2 or 1200 nm: pass thickness= in nm"),
         ("cell1\n5\n", "must have columns of known names"),
     ],
 )
@@ -72,6 +83,7 @@ def test_cut_files_are_noticed(read):
     assert "cut off" in refusal(read, text[: text.rindex(",")])
     assert "must hold DataValue lines" in refusal(read, text[: text.index("DataValue")])
     table = instrument_files.aixacct()
+    assert "clear which belong together" in refusal(read, table.replace("I3 A", "Time s"))
     assert "cut off" in refusal(read, table[: table.rindex("\t")])
 
 
