@@ -75,7 +75,10 @@ class Device:
 
 @dataclasses.dataclass(frozen=True)
 class MonteCarlo:
-    """Run the study of a TOML file, or complete what its store holds; the form: `hfsim.studies.study_file`."""
+    """Run the study of a TOML file, or complete what its store holds.
+
+    The form of the file: docs/monte_carlo.md, "From a file".
+    """
 
     study: tyro.conf.Positional[Path]
     """The file."""
@@ -100,19 +103,20 @@ class ShowStore:
     """The zarr store of a study."""
     plot: str | None = None
     """Name of an output to draw."""
-    output: Path = Path("study.png")
-    """Image to write (.png, .pdf, .svg)."""
+    output: Path | None = None
+    """Image to write (.png, .pdf, .svg); default: study.png here."""
 
     def run(self) -> None:
         """Print, and draw where asked to."""
         from hfsim.studies.results import read_study
 
+        _require_plot(self.plot is not None, self.output)
         study = read_study(self.store)
         print(study)
         if self.plot is not None:
             if self.plot not in study.outputs:
                 raise InputError("--plot", f"be one of {', '.join(study.outputs)}", repr(self.plot))
-            _save(lambda: study.plot(self.plot).figure, self.output)
+            _save(lambda: study.plot(self.plot).figure, self.output or Path("study.png"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,18 +135,21 @@ class Read:
     """At which currents after pulses were read [V]."""
     plot: bool = False
     """Draw its traces."""
-    output: Path = Path("traces.png")
-    """Image to write (.png, .pdf, .svg)."""
+    output: Path | None = None
+    """Image to write (.png, .pdf, .svg); default: traces.png here."""
 
     def run(self) -> None:
         """Print, and draw where asked to."""
         from hfsim.io import read
 
+        _require_plot(self.plot, self.output)
+        if self.file.is_dir():
+            raise InputError("file", "be a file", f"{self.file}, a directory")
         given = {"area": self.area, "thickness": self.thickness, "units": self.units, "read_voltage": self.read_voltage}
         found = read(self.file, **given)
         print(found)
         if self.plot:
-            _save(lambda: found.plot().figure, self.output)
+            _save(lambda: found.plot().figure, self.output or Path("traces.png"))
 
 
 Command = (
@@ -153,6 +160,12 @@ Command = (
     | Annotated[Read, tyro.conf.subcommand("read")]
 )
 """What can be asked for."""
+
+
+def _require_plot(asked: bool, target: Path | None) -> None:
+    """Refuse a name for an image that nobody asked for."""
+    if target is not None and not asked:
+        raise InputError("--output", "go with --plot", f"{target} alone")
 
 
 def _save(draw: Callable[[], Any], target: Path) -> None:

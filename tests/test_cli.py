@@ -34,6 +34,10 @@ def test_a_card_is_drawn_to_a_file(tmp_path, capsys):
         (["device", "show", "nope"], "`card` must be one of"),
         (["device", "plot", "reram-om-2022", "--output", "x.doc"], "`--output` must end in"),
         (["device", "plot", "reram-om-2022", "--output", "/nowhere/x.png"], "directory that exists"),
+        (["read", "."], "`file` must be a file, but was ., a directory"),
+        (["read", "missing.csv", "--output", "x.png"], "`--output` must go with --plot, but was x.png alone"),
+        (["show", "missing.zarr", "--output", "x.png"], "`--output` must go with --plot, but was x.png alone"),
+        (["show", "missing.zarr"], "`store` must be the store of a study, but was missing.zarr, where there is none"),
     ],
 )
 def test_bad_input_ends_in_one_line(arguments, told, capsys):

@@ -72,7 +72,7 @@ class ChipStore:
         damaged: numbers of chunks that were found torn.
 
     Raises:
-        InputError: the path holds another study, or something else, or cannot be written.
+        InputError: the path holds another study, or something else, or cannot be written; an output without a number.
     """
 
     def __init__(
@@ -90,10 +90,18 @@ class ChipStore:
 
         self.path, self.n, self.chunk = Path(path), n, chunk
         self.variables, self._sound, self.damaged = dict(variables), set[int](), list[int]()
+        for name, variable in variables.items():
+            if 0 in variable.shape:
+                raise InputError(f"outputs.{name}", "have a number to be stored", f"of shape {variable.shape}")
         known = json.loads(json.dumps(dict(identity)))
         if not self.path.exists():
             self._make(coordinates, {**attributes, _STUDY: json.dumps(known)})
-        _require_same(study_identity(self.path), known, self.path)
+        try:
+            found = study_identity(self.path)
+        except InputError as error:
+            must = "be a store of a study, or not there yet"
+            raise InputError("store", must, f"{path}, which is none", "choose another path") from error
+        _require_same(found, known, self.path)
         self._group = zarr.open_group(self.path, mode="r+", zarr_format=3, use_consolidated=False)
         self._arrays: dict[str, Any] = {}
         for part in self.path.rglob("*.partial"):  # a kill in the middle of a write left it
@@ -235,10 +243,11 @@ class ChipStore:
                 zarr.consolidate_metadata(new)
             os.rename(new, self.path)
         except OSError as error:
-            shutil.rmtree(new, ignore_errors=True)
             if not self.path.exists():
                 was = error.strerror or str(error)
                 raise InputError("store", "be a path that can be written", f"{self.path} ({was})") from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)  # whatever went wrong; once renamed it is gone
 
 
 class MemoryStore:
@@ -322,8 +331,7 @@ def study_identity(path: str | os.PathLike) -> dict[str, Any]:
         metadata = json.loads((Path(path) / _METADATA).read_text(encoding="utf-8"))
         found = json.loads(metadata["attributes"][_STUDY])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        must = "be a store of a study, or not there yet"
-        raise InputError("store", must, f"{path}, which is none", "choose another path") from error
+        raise InputError("store", "be the store of a study", f"{path}, where there is none") from error
     return found
 
 

@@ -40,8 +40,14 @@ ELITE = 0.1
 """Share of a round that says where to draw the next."""
 SCALES = (1.0, 6.0)
 """Least and largest widening that is found: a density narrower than the devices' own has unbounded weights."""
+LEAST_ROUND = 10
+"""Chips of a round whose margin must be finite: a tenth of them is one."""
 ENOUGH = 30.0
 """Effective failures below which an interval is not to be relied on: it is that of a sum of many."""
+
+
+WEIGHT, WEIGHTED = "weight", "weighted_failure"
+"""Outputs that a study of rare failures has beside the experiment's."""
 
 
 class Tilt(NamedTuple):
@@ -168,7 +174,8 @@ def rare_failures(
         options: of `monte_carlo`: store, mesh, progress, until (of the output "weighted_failure"), ....
 
     Raises:
-        InputError: no such output, or one that is not logical; a tilt of other normals, or of more than 64 numbers.
+        InputError: no such output, or one that is not logical; outputs called "weight" or "weighted_failure"; a tilt of
+            other normals, or of more than 64 numbers.
     """
     require_confidence(confidence)
     chips = TiltedChips.of(as_chips(population), tilt)
@@ -178,13 +185,16 @@ def rare_failures(
         if fails not in results or results[fails].dtype != bool:
             logical = [name for name, value in results.items() if value.dtype == bool]
             raise InputError("fails", f"name a logical output ({', '.join(logical) or 'there is none'})", repr(fails))
+        if taken := {WEIGHT, WEIGHTED} & results.keys():
+            must = f"return outputs of other names than {WEIGHT} and {WEIGHTED}, which the study adds"
+            raise InputError("experiment", must, ", ".join(sorted(taken)))
         weight = jnp.exp(drawn.log_weight)
-        return results | {"weight": weight, "weighted_failure": weight * results[fails]}
+        return results | {WEIGHT: weight, WEIGHTED: weight * results[fails]}
 
     outputs, coordinates = labels_of(experiment, options.pop("outputs", None), options.pop("coordinates", None))
     options.setdefault("name", f"tilted {getattr(experiment, '__qualname__', type(experiment).__name__)}")
     study = monte_carlo(weighed, chips, n, key, outputs=outputs, coordinates=coordinates, **options)
-    of_weights, of_failures = (study.summary.outputs[name] for name in ("weighted_failure", fails))
+    of_weights, of_failures = (study.summary.outputs[name] for name in (WEIGHTED, fails))
     moments = of_weights.moments.total()
     shape = of_weights.shape
     count, p = moments.n.reshape(shape), moments.mean.reshape(shape)
@@ -222,15 +232,20 @@ def find_tilt(
         experiment: (devices, key) -> tree of arrays, of which one is the margin.
         population: chips whose normals can be chosen: `Chips` or `Parts`.
         key: of the rounds; another one than the study's.
-        margin: name of the output that is below 0 where a chip fails, one number.
+        margin: name of the output that is below 0 where a chip fails, one number; where it is not finite, the chip is
+            left out.
         names: of the normals to tilt, at most 64 numbers; None takes all.
-        chips: of a round.
+        chips: of a round, 10 or more.
         rounds: at most.
         defensive: share of the tilt that is drawn as it is.
 
     Raises:
-        InputError: no such output, or not one number; too many normals; no failure within the rounds.
+        InputError: no such output, or not one number; too many normals; too few chips or rounds; too few margins that
+            are finite; no failure within the rounds.
     """
+    for argument, count, least in (("chips", chips, LEAST_ROUND), ("rounds", rounds, 1)):
+        if not isinstance(count, int) or count < least:
+            raise InputError(argument, f"be an integer >= {least}", repr(count))
     source = as_chips(population)
     shapes = _normal_shapes(source)
     chosen = list(shapes) if names is None else list(names)
@@ -249,8 +264,12 @@ def find_tilt(
 
     for number in range(rounds):
         found, log_weight, normals = jax.tree.map(np.asarray, played(tilted, address(stream(key, "tilt"), number)))
-        level = max(float(np.quantile(found, ELITE)), 0.0)
-        elite = found <= level
+        finite = np.isfinite(found)
+        if (sound := int(np.sum(finite))) < LEAST_ROUND:
+            must = f"be finite in {LEAST_ROUND} chips of a round, or more"
+            raise InputError("margin", must, f"so in {sound} of {chips:,}", "take more chips, or repair the experiment")
+        level = max(float(np.quantile(found[finite], ELITE)), 0.0)
+        elite = finite & (found <= level)
         weight = np.exp(log_weight[elite] - np.max(log_weight[elite]))
         shift, scale = {}, {}
         for name, z in normals.items():

@@ -16,6 +16,7 @@ Ann. Math. Stat. 36, 457 (1965)); `holds="last look"` takes it, for half of the 
 """
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -58,8 +59,8 @@ def require_confidence(confidence: float) -> float:
     Raises:
         InputError: it does not.
     """
-    if not 0 < confidence < 1:
-        raise InputError("confidence", "lie between 0 and 1", confidence)
+    if not isinstance(confidence, Real) or not 0 < confidence < 1:
+        raise InputError("confidence", "lie between 0 and 1", repr(confidence))
     return float(confidence)
 
 
@@ -77,6 +78,14 @@ def clopper_pearson(successes: Any, trials: Any, confidence: float = CONFIDENCE)
     high = np.where(k < n, stats.beta.ppf(1 - alpha / 2, k + 1, np.maximum(n - k, 0.5)), 1.0)
     value = np.where(n > 0, k / np.maximum(n, 1.0), np.nan)
     return Interval(value, low, high, confidence)
+
+
+def quantile_rank(trials: Any, p: float) -> Any:
+    """Rank ceil(p n) (from 1) of the order statistic that is the p-quantile of so many numbers."""
+    n = np.asarray(trials)
+    # p n may round to just above a whole number, as 0.55 times 100 does
+    rank = np.ceil(p * n * (1 - 2 * np.finfo(float).eps)).astype(np.int64)
+    return np.clip(rank, 1, np.maximum(n, 1))
 
 
 def quantile_ranks(trials: Any, p: float, confidence: float = CONFIDENCE) -> tuple[Any, Any]:
@@ -120,6 +129,9 @@ Holds = Literal["all looks", "last look"]
 class Until:
     """Stop once the interval of an output is short enough: all of its elements, or those at `at`.
 
+    A mean whose interval has no width never is: its numbers were all the same so far, as where no rare event has come
+    yet. An element that is the same in all chips keeps a study going to its end: leave it out by `at`.
+
     Args:
         output: name; the interval is that of its mean, or of the probability of one that is true or false.
         half_width: of the interval, in the output's unit; the longer arm counts.
@@ -133,8 +145,8 @@ class Until:
             of log-normal ones of sigma 1 (measured), and needed half of the chips.
 
     Raises:
-        InputError: both or no width, a width that is not above 0, a quantile or confidence beyond (0, 1), another word
-            for `holds`.
+        InputError: both or no width, a width that is not above 0, a quantile or confidence beyond (0, 1), an output
+            that is no name, an `at` that is no mapping, another word for `holds`.
     """
 
     def __init__(
@@ -148,12 +160,16 @@ class Until:
         confidence: float = CONFIDENCE,
         holds: Holds = "all looks",
     ):
+        if not isinstance(output, str):
+            raise InputError("output", "be the name of an output", repr(output))
         given = [width for width in (half_width, relative) if width is not None]
-        if len(given) != 1 or not given[0] > 0:
+        if len(given) != 1 or not isinstance(given[0], Real) or not given[0] > 0:
             must = "be one number above 0, either absolute or `relative`"
-            raise InputError("half_width", must, f"half_width {half_width}, relative {relative}")
-        if quantile is not None and not 0 < quantile < 1:
-            raise InputError("quantile", "lie between 0 and 1", quantile)
+            raise InputError("half_width", must, f"half_width {half_width!r}, relative {relative!r}")
+        if quantile is not None and (not isinstance(quantile, Real) or not 0 < quantile < 1):
+            raise InputError("quantile", "lie between 0 and 1", repr(quantile))
+        if at is not None and not isinstance(at, Mapping):
+            raise InputError("at", "map dimensions to labels", repr(at))
         if holds not in get_args(Holds):
             raise InputError("holds", f"be one of {', '.join(get_args(Holds))}", repr(holds))
         self.holds = holds
@@ -184,4 +200,6 @@ class Until:
         """Whether `interval`, at `places` of its arrays, is short enough."""
         half, value = interval.half_width[places], interval.value[places]
         most = self.half_width if self.relative is None else self.relative * np.abs(value)
-        return bool(np.all(half <= most))
+        # without spread, a mean says nothing of what is rare; sums of equal numbers may leave one of rounding
+        told = self.quantile is not None or half > np.finfo(float).eps * np.abs(value)
+        return bool(np.all((half <= most) & told))

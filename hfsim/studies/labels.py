@@ -1,5 +1,7 @@
 """Names, units and dimensions of what an experiment returns."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,6 +12,8 @@ import numpy as np
 from hfsim.errors import InputError
 from hfsim.io.store import RESERVED, Coordinate, Variable
 from hfsim.units import duration, parse_unit
+
+_TEXTS = "UT"  # kinds of numpy's arrays of texts
 
 
 class Output(NamedTuple):
@@ -27,9 +31,16 @@ class Output(NamedTuple):
 
 
 def output_names(results: Any) -> list[str]:
-    """Dotted name of each leaf of a tree of results; "value" for a single array."""
+    """Dotted name of each leaf of a tree of results; "value" for a single array.
+
+    Raises:
+        InputError: two leaves of one name, as {"a.b": ..., "a": {"b": ...}} has.
+    """
     paths = [path for path, _ in jax.tree_util.tree_leaves_with_path(results)]
-    return [jax.tree_util.keystr(path, simple=True, separator=".") or "value" for path in paths]
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") or "value" for path in paths]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise InputError("experiment", "return outputs of different names", f"{', '.join(twice)} twice")
+    return names
 
 
 def labels_of(
@@ -53,7 +64,8 @@ def labelled(results: Any, outputs: Mapping[str, Output], coordinates: Mapping[s
 
     Raises:
         InputError: an output or a dimension that is not there, another number of axes, two sizes of one dimension,
-            labels of another length, a unit that is none, a reserved name.
+            labels that are neither numbers nor texts or of another length, a unit that is none, a reserved name, two
+            outputs of one name.
     """
     leaves = dict(zip(output_names(results), jax.tree.leaves(results), strict=True))
     _require_known("outputs", outputs, leaves)
@@ -61,7 +73,11 @@ def labelled(results: Any, outputs: Mapping[str, Output], coordinates: Mapping[s
     found, sizes = {}, {}
     for name, leaf in leaves.items():
         said = outputs.get(name, Output(units.get(name, "")))
-        dims = said.dims or tuple(f"{name}_{axis}" for axis in range(leaf.ndim))
+        if not isinstance(said.dims, tuple | list) or not all(isinstance(dim, str) for dim in said.dims):
+            raise InputError(f"outputs.{name}.dims", "be a list of names", repr(said.dims))
+        if not isinstance(said.doc, str):
+            raise InputError(f"outputs.{name}.doc", "be a text", repr(said.doc))
+        dims = tuple(said.dims) or tuple(f"{name}_{axis}" for axis in range(leaf.ndim))
         if len(dims) != leaf.ndim or len(set(dims)) < leaf.ndim:
             raise InputError(f"outputs.{name}.dims", f"name the {leaf.ndim} axes of {leaf.shape}", said.dims)
         for dim, size in zip(dims, leaf.shape, strict=True):
@@ -74,8 +90,11 @@ def labelled(results: Any, outputs: Mapping[str, Output], coordinates: Mapping[s
         found[name] = Variable(dims, leaf.shape, stored_type(leaf.dtype), attributes)
     _require_known("coordinates", coordinates, sizes)
     for dim, coordinate in coordinates.items():
-        if np.shape(coordinate.values) != (sizes[dim],):
-            raise InputError(f"coordinates.{dim}", f"be {sizes[dim]} labels", f"of shape {np.shape(coordinate.values)}")
+        values = _label_array(coordinate.values)
+        if values is None:
+            raise InputError(f"coordinates.{dim}", "be numbers or texts in a row", repr(coordinate.values))
+        if values.shape != (sizes[dim],):
+            raise InputError(f"coordinates.{dim}", f"be {sizes[dim]} labels", f"of shape {values.shape}")
         parse_unit(coordinate.unit)
     taken = [name for name in (*leaves, *sizes) if name in RESERVED or "/" in name]
     if taken or set(leaves) & set(sizes):
@@ -96,7 +115,10 @@ def places(at: Mapping[str, Any], variable: Variable, coordinates: Mapping[str, 
             raise InputError("at", f"name dimensions ({', '.join(variable.dims) or 'none here'})", repr(dim))
         size = variable.shape[variable.dims.index(dim)]
         labels = np.asarray(coordinates[dim].values if dim in coordinates else np.arange(size))
-        close = labels == label if labels.dtype.kind in "UT" else np.isclose(labels, label, rtol=1e-6, atol=0)
+        wanted, text = _label_array(label), labels.dtype.kind in _TEXTS
+        close = np.zeros(size, bool)
+        if wanted is not None and wanted.shape == () and (wanted.dtype.kind in _TEXTS) == text:
+            close = labels == wanted if text else np.isclose(labels, wanted, rtol=1e-6, atol=0)
         if not np.any(close):
             raise InputError(f"at.{dim}", f"be one of {', '.join(map(str, labels.tolist()))}", repr(label))
         index[variable.dims.index(dim)] = int(np.argmax(close))
@@ -117,7 +139,26 @@ def element_labels(variable: Variable, coordinates: Mapping[str, Coordinate]) ->
     return found
 
 
+def labels_text(coordinate: Coordinate) -> str:
+    """What tells the labels of a dimension from any others: first and last, how many, a digest of all, the unit."""
+    labels = np.asarray(coordinate.values).tolist()
+    digest = hashlib.sha256(json.dumps(labels).encode()).hexdigest()[:8]
+    ends = f"{labels[0]} to {labels[-1]}" if labels else "none"
+    return f"{ends}, {len(labels)} labels ({digest}), in {coordinate.unit}"
+
+
+def _label_array(labels: Any) -> np.ndarray | None:
+    """Labels, or one of them, as an array of numbers or texts; None where they are neither."""
+    try:
+        found = np.asarray(labels)
+    except (TypeError, ValueError):  # rows of several lengths
+        return None
+    return found if found.dtype.kind in "biuf" + _TEXTS else None
+
+
 def _label(label: Any, unit: str) -> str:
+    if isinstance(label, str):
+        return label
     if unit == "s" and label >= 1:
         return duration(float(label))
     text = f"{label:g}" if isinstance(label, float | np.floating) else str(label)

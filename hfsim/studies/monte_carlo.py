@@ -29,7 +29,7 @@ from hfsim.io.store import ChipStore, Coordinate, MemoryStore, Variable
 from hfsim.studies.batches import Program
 from hfsim.studies.chips import as_chips, require_experiment
 from hfsim.studies.intervals import Until
-from hfsim.studies.labels import Output, labelled, labels_of, output_names, places
+from hfsim.studies.labels import Output, labelled, labels_of, labels_text, output_names, places
 from hfsim.studies.results import MonteCarlo
 from hfsim.studies.statistics import Summary, empty_summary
 from hfsim.units import duration
@@ -94,6 +94,9 @@ def monte_carlo(
         InputError: wrong arguments, by name; a store of another study; no room on the disk; processes without a store.
     """
     key, n = require_key(key), _require_count(n)
+    for argument, text in (("name", name), ("date", date)):
+        if not isinstance(text, str):
+            raise InputError(argument, "be a text", repr(text))
     chips = as_chips(population)
     program = Program(require_experiment(experiment), chips, key, mesh=mesh, together=together, batch=batch)
     outputs, coordinates = labels_of(experiment, outputs, coordinates)
@@ -110,6 +113,8 @@ def monte_carlo(
         "chunk": chunk,
         "together": together,
         "outputs": {k: [list(v.dims), list(v.shape), str(v.dtype)] for k, v in variables.items()},
+        "units": {k: v.attributes.get("units", "") for k, v in variables.items()},
+        "coordinates": {k: labels_text(v) for k, v in coordinates.items()},
         "backend": jax.default_backend(),
         "jaxlib": version("jaxlib"),
     }

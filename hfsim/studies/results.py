@@ -130,7 +130,10 @@ class MonteCarlo(Tabular):
         """
         from hfsim.plot import spread_of_chips  # matplotlib is needed here alone
 
-        return spread_of_chips(self, output or self.outputs[0], at or {}, axes)
+        shown = self
+        if COMPUTED in self.dataset:  # of a store; where a chip is missing, integers are 0 and logicals false
+            shown = MonteCarlo(self.dataset.isel({CHIP: self.dataset[COMPUTED].values}), self.summary)
+        return spread_of_chips(shown, output or self.outputs[0], at or {}, axes)
 
     def table(self) -> list[list[str]]:
         """Rows of texts: head, then each element of each output."""
@@ -161,8 +164,7 @@ class MonteCarlo(Tabular):
         title = f"{attributes.get('experiment', 'study')}, {count} ({100 * CONFIDENCE:g} % intervals)"
         if stopped := attributes.get("stopped"):
             title += f"; stopped by {stopped}"
-        unsound = {name: len(output.unsound) for name, output in self.summary.outputs.items() if len(output.unsound)}
-        return title + "".join(f"; {name} is not finite in {many:,}" for name, many in unsound.items())
+        return title + not_finite(self.summary)
 
     def _rows(self, name: str, output: OutputSummary, labels: list[str]) -> list[list[str]]:
         mean, unit = output.mean(), self.unit(name)
@@ -201,6 +203,12 @@ class MonteCarlo(Tabular):
         if not 0 <= chip < self.dataset.sizes[CHIP]:
             raise InputError("chip", f"be an integer from 0 to {self.dataset.sizes[CHIP] - 1}", chip)
         return self._program
+
+
+def not_finite(summary: Summary) -> str:
+    """How many chips have a number that is not finite, as the end of a title."""
+    unsound = {name: len(output.unsound) for name, output in summary.outputs.items() if len(output.unsound)}
+    return "".join(f"; {name} is not finite in {many:,}" for name, many in unsound.items())
 
 
 def read_study(path: str | Path) -> MonteCarlo:

@@ -9,7 +9,7 @@ Jansen, Comput. Phys. Commun. 117, 35 (1999). Intervals by the influence of each
 
 A factor is a parameter, or the parameters of a correlated group together; what the devices of a chip have in common is
 one of its own; and what the experiment draws with its own key is the factor "experiment". One pair takes as many runs
-as there are factors, and two more.
+as there are factors, and two more; one with a number that is not finite in any of them is left out, counted and told.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ from hfsim.studies.importance import named
 from hfsim.studies.intervals import CONFIDENCE, Interval, require_confidence
 from hfsim.studies.labels import Output, labelled, labels_of
 from hfsim.studies.monte_carlo import monte_carlo
-from hfsim.studies.results import MonteCarlo
+from hfsim.studies.results import MonteCarlo, not_finite
 
 EXPERIMENT = "experiment"
 RUN = "run"
@@ -107,7 +107,8 @@ class Attribution(Tabular):
 
     def _title(self) -> str:
         confidence = 100 * next(iter(self.first.values())).confidence
-        return f"Share of the variance, {self.study.chips:,} pairs of chips ({confidence:g} % intervals)"
+        title = f"Share of the variance, {self.study.chips:,} pairs of chips ({confidence:g} % intervals)"
+        return title + not_finite(self.study.summary)
 
 
 def sobol(
@@ -135,7 +136,8 @@ def sobol(
         options: of `monte_carlo`: store, mesh, progress, share, ....
 
     Raises:
-        InputError: a group of unknown factors, or of one twice; chips whose normals cannot be chosen.
+        InputError: a group of unknown factors, of one twice, or named as another factor; chips whose normals cannot be
+            chosen.
     """
     require_confidence(confidence)
     chips = as_chips(population)
@@ -177,19 +179,28 @@ def indices(
 ) -> tuple[Interval, Interval, Float[np.ndarray, "*output"]]:
     """First-order and total indices, and the variance, from the runs A, B, AB1, AB2, ... of each pair.
 
-    Without any variance the indices are 0.
+    Without any variance the indices are 0. A pair of which a run is not finite is left out of that element. Intervals
+    of one pair are infinite; without any pair all is NaN.
     """
+    sound = np.all(np.isfinite(values), axis=1, keepdims=True)
+    pairs = np.sum(sound, axis=0)
+    values = np.where(sound, values, 0.0)
+
+    def mean(parts):
+        return np.sum(parts, axis=0, where=sound) / np.where(pairs > 0, pairs, np.nan)
+
     A, B, mixed = values[:, :1], values[:, 1:2], values[:, 2:]
-    m = 0.5 * (A.mean(axis=0) + B.mean(axis=0))
+    m = 0.5 * (mean(A) + mean(B))
     squares = 0.5 * ((A - m) ** 2 + (B - m) ** 2)
-    V = squares.mean(axis=0)
-    scale = np.where(V > 0, V, 1.0)
+    V = mean(squares)
+    scale = np.where(V == 0, 1.0, V)
     z = stats.norm.ppf(0.5 + confidence / 2)
     found = []
     for part in ((B - m) * (mixed - A), 0.5 * (A - mixed) ** 2):
-        index = part.mean(axis=0) / scale
-        influence = (part - index * squares) / scale
-        half = z * influence.std(axis=0, ddof=1) / np.sqrt(len(values))
+        index = mean(part) / scale
+        influence = (part - index * squares) / scale  # of mean 0
+        error = np.sqrt(mean(influence**2) / np.maximum(pairs - 1, 1))
+        half = np.where(pairs > 1, z * error, np.inf)
         found.append(Interval(index, index - half, index + half, confidence))
     return found[0], found[1], V[0]
 
@@ -203,4 +214,8 @@ def _grouped(
         if factor not in factors or joined.count(factor) > 1:
             raise InputError("groups", f"hold factors ({', '.join(factors)}), each once", repr(factor))
     found = {name: sum((factors[f] for f in members), ()) for name, members in groups.items()}
-    return found | {name: normals for name, normals in factors.items() if name not in joined}
+    others = {name: normals for name, normals in factors.items() if name not in joined}
+    for name in groups:
+        if name in others or name == EXPERIMENT:
+            raise InputError("groups", "have other names than the factors that are left", repr(name))
+    return found | others

@@ -24,6 +24,7 @@ from hfsim.studies.intervals import (
     clopper_pearson,
     deviation_interval,
     mean_interval,
+    quantile_rank,
     quantile_ranks,
 )
 
@@ -176,7 +177,7 @@ class Distribution:
         """The p-quantile of each element, the number of rank ceil(p n), between order statistics; NaN without any."""
         n = self.numbers()
         low, high = quantile_ranks(n, p, confidence)
-        ends = self.order_statistics(np.clip(np.ceil(p * n).astype(np.int64), 1, np.maximum(n, 1)))
+        ends = self.order_statistics(quantile_rank(n, p))
         with np.errstate(invalid="ignore"):  # of an element without numbers the ends are infinite
             value = np.where(n > 0, 0.5 * (ends[0] + ends[1]), np.nan)
         return Interval(value, self.order_statistics(low)[0], self.order_statistics(high)[1], confidence)

@@ -1,50 +1,40 @@
-"""A Monte Carlo study from a TOML file.
+"""A Monte Carlo study from a TOML file; its form, with every key, is in docs/monte_carlo.md, "From a file".
 
 [study]
-experiment = "study.py:experiment"      # a function in a file beside this one, or "package.module:name"
-population = "study.py:population"      # chips, a population, or a function of a key
+experiment = "study.py:experiment"
+population = "study.py:population"
 chips = 10_000
-seed = 0
-store = "study.zarr"                    # beside this file; left out, nothing is kept
-
-[outputs.error]                         # unit, dims and doc of each output
-unit = "1"
-dims = ["time"]
-
-[coordinates.time]
-values = [1.0, 3600.0]
-unit = "s"
-
-[until]                                 # optional: stop once an interval is short enough
-output = "error"
-relative = 0.01
-at = { time = 3600.0 }
-
-[arguments]                             # optional: numbers and texts with which `experiment` and `population` are
-card = "cmo-hfox-2025"                  # called to make them, where both are factories
+store = "study.zarr"
 """
 
 import dataclasses
+import datetime
 import importlib
-import importlib.util
+import inspect
 import sys
 import tomllib
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from hfsim.errors import InputError
 from hfsim.io.store import Coordinate
+from hfsim.studies.chips import as_chips, require_experiment
 from hfsim.studies.intervals import Until
 from hfsim.studies.labels import Output
-from hfsim.studies.monte_carlo import monte_carlo
+from hfsim.studies.monte_carlo import MOST_CHIPS, monte_carlo
 from hfsim.studies.results import MonteCarlo
 
-_TABLES = {"study", "outputs", "coordinates", "until", "arguments"}
-_OPTIONS = {"store", "name", "date", "together", "chunk", "batch"}
-_STUDY = {"experiment", "population", "chips", "seed"} | _OPTIONS
+TABLES = {"study", "outputs", "coordinates", "until", "arguments"}
+_TEXTS = {"store", "name", "date"}
+_OPTIONS = _TEXTS | {"together", "chunk", "batch"}
+STUDY = {"experiment", "population", "chips", "seed"} | _OPTIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +49,25 @@ class StudyFile:
     options: dict[str, Any]
 
     def run(self, *, store: Path | None = None, progress: Callable[[str], None] | None = None) -> MonteCarlo:
-        """Run the study, or complete what its store holds; `store` in place of the file's."""
+        """Run the study, or complete what its store holds; `store` in place of the file's.
+
+        Raises:
+            InputError: population or experiment fail on a chip, or as `monte_carlo`.
+        """
         options: dict[str, Any] = dict(self.options)
         if store is not None:
             options["store"] = store
         key = jax.random.key(self.seed)
+        # on shapes alone: what the user's code raises is told as what it is
+        chips, folder = as_chips(self.population), self.path.parent
+        require_experiment(self.experiment)
+        shapes = eqx.filter_eval_shape
+        devices = _tried("study.population", "make the devices of a chip", folder, shapes, chips.sample, key, 0)
+        _tried("study.experiment", "turn (devices, key) into numbers", folder, shapes, self._numbers, devices, key)
         return monte_carlo(self.experiment, self.population, self.chips, key, progress=progress, **options)
+
+    def _numbers(self, devices: Any, key: Any) -> Any:
+        return jax.tree.map(jnp.asarray, self.experiment(devices, key))
 
 
 def read_study_file(path: str | Path) -> StudyFile:
@@ -80,18 +83,20 @@ def read_study_file(path: str | Path) -> StudyFile:
         raise InputError("study", "be a readable TOML file", f"{path} ({error})") from error
     except tomllib.TOMLDecodeError as error:
         raise InputError("study", "be valid TOML", f"{path} ({error})") from error
-    _known("a table", tree, _TABLES, path)
+    _known("a table", tree, TABLES, path)
     study = _table(tree, "study", path)
-    _known("study", study, _STUDY, path)
+    _known("study", study, STUDY, path)
     for name in ("experiment", "population", "chips"):
         if name not in study:
             raise InputError(f"study.{name}", "be given", f"missing in {path}")
-    chips, seed = _integer(study, "chips", None), _integer(study, "seed", 0)
+    chips, seed = _integer(study, "chips", 1, MOST_CHIPS), _integer(study, "seed", 0, 2**32 - 1)
     options: dict[str, Any] = {name: study[name] for name in _OPTIONS & study.keys()}
+    options |= {name: _text(study, name) for name in _TEXTS & study.keys()}
     if "store" in options:
-        options["store"] = path.parent / str(options["store"])
+        options["store"] = path.parent / options["store"]
     if "outputs" in tree:
-        options["outputs"] = {name: _output(name, entry) for name, entry in _table(tree, "outputs", path).items()}
+        entries = _table(tree, "outputs", path)
+        options["outputs"] = {name: _made(f"outputs.{name}", Output, entry) for name, entry in entries.items()}
     if "coordinates" in tree:
         entries = _table(tree, "coordinates", path)
         options["coordinates"] = {
@@ -99,11 +104,14 @@ def read_study_file(path: str | Path) -> StudyFile:
         }
     if "until" in tree:
         options["until"] = _made("until", Until, _table(tree, "until", path))
-    experiment, population = (_imported(f"study.{name}", study[name], path) for name in ("experiment", "population"))
+    modules: dict[str, ModuleType] = {}  # experiment and population share what their file defines
+    experiment, population = (
+        _imported(f"study.{name}", study[name], path.parent, modules) for name in ("experiment", "population")
+    )
     if "arguments" in tree:
         arguments = _table(tree, "arguments", path)
-        experiment = _called("study.experiment", experiment, arguments)
-        population = _called("study.population", population, arguments)
+        experiment = _called("study.experiment", experiment, arguments, path.parent)
+        population = _called("study.population", population, arguments, path.parent)
     return StudyFile(path, experiment, population, chips, seed, options)
 
 
@@ -119,16 +127,20 @@ def _known(where: str, found: Mapping[str, Any], names: set[str], path: Path) ->
             raise InputError(where, f"be one of {', '.join(sorted(names))}", f"{name!r} in {path}")
 
 
-def _integer(study: Mapping[str, Any], name: str, default: int | None) -> int:
-    value = study.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"study.{name}", "be a whole number", repr(value))
+def _integer(study: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    value = study.get(name, least)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise InputError(f"study.{name}", f"be a whole number from {least} to {most:,}", repr(value))
     return value
 
 
-def _output(name: str, entry: Any) -> Output:
-    made = _made(f"outputs.{name}", Output, entry)
-    return made._replace(dims=tuple(made.dims))
+def _text(study: Mapping[str, Any], name: str) -> str:
+    value = study[name]
+    if name == "date" and isinstance(value, datetime.date | datetime.datetime):
+        return value.isoformat()  # TOML has dates of its own
+    if not isinstance(value, str):
+        raise InputError(f"study.{name}", "be a text", repr(value))
+    return value
 
 
 def _made(where: str, kind: Any, entry: Any) -> Any:
@@ -136,40 +148,56 @@ def _made(where: str, kind: Any, entry: Any) -> Any:
     if not isinstance(entry, Mapping):
         raise InputError(where, "be a table", repr(entry))
     try:
-        return kind(**entry)
+        inspect.signature(kind).bind(**entry)
     except TypeError as error:
-        raise InputError(where, f"fit {kind.__name__}", str(error).partition(") ")[2] or str(error)) from error
+        raise InputError(where, f"fit {kind.__name__}", str(error)) from error
+    return kind(**entry)
 
 
-def _imported(name: str, text: Any, path: Path) -> Any:
+def _imported(name: str, text: Any, folder: Path, modules: dict[str, ModuleType]) -> Any:
     """What "file.py:name" (beside the study's file) or "package.module:name" names."""
     module, _, attribute = str(text).rpartition(":")
     if not isinstance(text, str) or not module or not attribute:
         raise InputError(name, 'be "file.py:name" or "package.module:name"', repr(text))
-    try:
-        found = _from_file(path.parent / module) if module.endswith(".py") else importlib.import_module(module)
-    except Exception as error:  # whatever the user's own code raises
-        raise InputError(name, "be importable", f"{text!r} ({type(error).__name__}: {error})") from error
-    if not hasattr(found, attribute):
+    if module not in modules:
+        load, what = (_from_file, folder / module) if module.endswith(".py") else (importlib.import_module, module)
+        modules[module] = _tried(name, f"be importable from {module}", folder, load, what)
+    if not hasattr(modules[module], attribute):
         raise InputError(name, f"be a name of {module}", repr(attribute))
-    return getattr(found, attribute)
+    return getattr(modules[module], attribute)
 
 
-def _from_file(file: Path) -> Any:
-    name = f"hfsim_study_{file.stem}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
-        return sys.modules[name]  # experiment and population share what they define
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
-    if spec is None or spec.loader is None or not file.is_file():
-        raise FileNotFoundError(f"no file {file}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+def _from_file(file: Path) -> ModuleType:
+    """The file's module, made anew each time: it may have been edited, or have failed half-way."""
+    # from the source: cached bytecode may be older by an edit within the same second
+    code = compile(file.read_bytes(), file.resolve(), "exec", dont_inherit=True)
+    module = ModuleType(f"hfsim_study_{file.stem}")
+    module.__file__ = str(file.resolve())
+    sys.modules[module.__name__] = module  # its classes look for it there
+    try:
+        exec(code, vars(module))
+    except BaseException:
+        sys.modules.pop(module.__name__)
+        raise
     return module
 
 
-def _called(name: str, factory: Any, arguments: Mapping[str, Any]) -> Any:
+def _called(name: str, factory: Any, arguments: Mapping[str, Any], folder: Path) -> Any:
     try:
-        return factory(**arguments)
-    except TypeError as error:
+        inspect.signature(factory).bind(**arguments)
+    except (TypeError, ValueError) as error:  # they do not fit, or it is no function
         raise InputError("arguments", f"fit {name}", str(error)) from error
+    return _tried(name, "be made of the arguments", folder, lambda: factory(**arguments))
+
+
+def _tried(name: str, must: str, folder: Path, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call what runs the user's code; whatever it raises becomes one line, with its place in a file of the folder."""
+    try:
+        return function(*arguments)
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
+        own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).parent == folder.resolve()]
+        place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+        raise InputError(name, must, f"stopped by {told}{place}") from error

@@ -9,15 +9,18 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
 
 from hfsim import InputError
 from hfsim.devices import Pulse
-from hfsim.io import ChipStore, Variable, open_study, study_identity
-from hfsim.studies import Fixed, monte_carlo, read_study
+from hfsim.io import ChipStore, Coordinate, Variable, open_study, study_identity
+from hfsim.studies import Fixed, Output, monte_carlo, read_study
 from tests.small_study import CHIPS, CHUNK, KILLED_AFTER, run
+
+matplotlib.use("Agg")
 
 N, SIZE = 60, 10
 
@@ -119,6 +122,8 @@ OTHERS = {
     "name": ({"name": "another"}, "experiment 'drawn' instead of 'another'"),
     "shape": ({"experiment": lambda p, k: drawn(p, k)["x"]}, "outputs"),
     "together": ({"together": 2}, "together 1 instead of 2"),
+    "unit": ({"outputs": {"x": Output("V")}}, "units .*'x': ''} instead of .*'x': 'V'}"),
+    "labels": ({"coordinates": {"x_0": Coordinate(np.arange(50.0))}}, "0.0 to 49.0, 50 labels .*, in 1"),
 }
 
 
@@ -126,6 +131,30 @@ OTHERS = {
 def test_the_store_of_another_study_is_refused(path, changed, told):
     with pytest.raises(InputError, match=told):
         study(path, **changed)
+
+
+def test_a_store_keeps_its_labels(tmp_path):
+    def labelled(times, unit="s"):
+        study(tmp_path / "s.zarr", coordinates={"x_0": Coordinate(times, unit)})
+
+    times = np.arange(50.0)
+    labelled(times)
+    labelled(times)
+    for other in ((np.where(times == 7, 7.5, times),), (times, "ns")):  # another label in the middle; another unit
+        with pytest.raises(InputError, match="coordinates .*0.0 to 49.0, 50 labels .* instead of"):
+            labelled(*other)
+
+
+def test_an_output_without_a_number_is_refused_before_anything_is_written(tmp_path):
+    with pytest.raises(InputError, match=r"`outputs.empty` must have a number to be stored, but was of shape \(0,\)"):
+        study(tmp_path / "s.zarr", experiment=lambda p, k: {**drawn(p, k), "empty": jnp.zeros(0)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_store_that_cannot_be_made_leaves_nothing_behind(tmp_path, layout):
+    with pytest.raises(TypeError, match="serializable"):
+        ChipStore(tmp_path / "s.zarr", **{**layout, "attributes": {"date": object()}})
+    assert not list(tmp_path.iterdir())
 
 
 def test_attributes_are_texts_and_numbers(path):
@@ -147,7 +176,7 @@ def test_what_is_no_store_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(InputError, match="be a store of a study"):
         study(tmp_path)
-    with pytest.raises(InputError, match="be a store of a study"):
+    with pytest.raises(InputError, match="be the store of a study, but was .*nowhere, where there is none"):
         open_study(tmp_path / "nowhere")
     with pytest.raises(InputError, match="path that can be written"):
         study(tmp_path / "notes.txt" / "study.zarr")
@@ -172,6 +201,7 @@ def test_a_store_can_be_read_before_it_is_finished(path):
     (path / "checksum/c/1").unlink()
     (path / "computed/c/1").unlink()
     (path / "x/c/1/0").unlink()
+    (path / "ok/c/1").unlink()
     plain = xr.open_zarr(path)
     assert np.flatnonzero(~plain.computed).tolist() == list(range(10, 20))
     assert np.all(np.isnan(plain.x[10:20])) and not np.any(np.isnan(plain.x[20:]))
@@ -179,6 +209,11 @@ def test_a_store_can_be_read_before_it_is_finished(path):
     assert part.chips == 50 and "50 of 60 chips" in repr(part)
     rest = np.delete(np.asarray(plain.x, np.float64), np.s_[10:20], axis=0)
     np.testing.assert_allclose(part.mean("x").value, rest.mean(axis=0), rtol=1e-12)
+    # a logical is false where it is missing, and counts neither in the share nor in the picture
+    assert not np.any(plain.ok[10:20]) and part.probability("ok").value == 1
+    assert sum(bar.get_height() for bar in part.plot("ok").patches) == 50
+    assert plain.isel(chip=plain.computed).ok.values.tolist() == [True] * 50
+    matplotlib.pyplot.close("all")
     cut(path / "x/c/3/0")
     with pytest.raises(InputError, match="torn in chunk 3"):
         read_study(path)

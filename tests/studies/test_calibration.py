@@ -7,10 +7,13 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from jaxtyping import Array, Float
 
 from hfsim import InputError
+from hfsim.parameters import PhysicalModel, parameter
 from hfsim.studies import Tie, Variable
 from hfsim.studies.calibration import CalibrationWarning, Prediction, calibrate
+from hfsim.studies.calibration.fit import in_double
 from tests.curves import DECAY, LINE, Decay, Line, curve
 
 X = np.linspace(-1.0, 2.0, 25)
@@ -123,6 +126,27 @@ def test_a_fit_that_wants_beyond_a_bound_says_so():
         found = calibrate(Decay(1.0, 1.0, 1.0), trace, DECAY, [Variable("A", 0.5, 2.0), "tau"], starts=1)
     assert any("at its bound: A = 2 uA" in str(w.message) for w in told)
     assert found["A"] == pytest.approx(2.0, rel=1e-2) and not any("not converged" in f for f in found.flags)
+
+
+class Capped(PhysicalModel):
+    a: Float[Array, ""] = parameter(unit="uA", bounds=(0.0, 0.1), doc="offset")
+    b: Float[Array, ""] = parameter(unit="uS", bounds=(-100.0, 100.0), doc="slope")
+
+
+@pytest.mark.parametrize(
+    ("model", "free"), [(Capped(0.1, 1.0), ["a", "b"]), (Line(0.1, 1.0), [Variable("a", 0.0, 0.1), "b"])]
+)
+def test_a_search_may_begin_at_a_bound(model, free):
+    # 0.1 in single precision is 0.10000000149: above the bound in double
+    found = calibrate(model, curve(X, 0.05 + 0.7 * X), LINE, free, starts=2)
+    np.testing.assert_allclose(found.values, [0.05, 0.7], rtol=1e-5)
+
+
+def test_numbers_in_double_precision_are_those_of_the_model_but_for_bounds(x64):
+    model = Capped(jnp.float32(0.1), jnp.float32(0.3))
+    found = in_double(model)
+    assert found.a.dtype == found.b.dtype == jnp.float64
+    assert float(found.a) == 0.1 and float(found.b) == float(np.float32(0.3))
 
 
 def test_exact_data_are_found_again_without_a_warning():

@@ -116,6 +116,7 @@ def test_one_curve_a_device_and_what_is_shared(devices):
         ({"shared": ["k"]}, "shared"),
         ({"distributions": {"tau": "weibull"}}, "distributions"),
         ({"distributions": {"k": "normal"}}, "distributions"),
+        ({"rounds": 0}, "rounds"),
     ],
 )
 def test_what_is_no_population_is_refused(devices, changes, name):

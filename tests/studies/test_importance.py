@@ -121,10 +121,28 @@ def test_a_study_stops_when_a_rare_probability_is_known(tilt):
     assert found.study.chips < 10_000 and found.probability.half_width < 0.3 * found.probability.value
 
 
+def test_a_study_does_not_stop_before_the_first_failure():
+    # none of the first 128 chips of this key fails; the rule looks there first
+    rule = Until("weighted_failure", relative=0.5)
+    plain = Tilt({"voltage": 0.0})
+
+    def fails(pulse, key):  # 1.9e-3
+        return {"fails": pulse.voltage > 2.29}
+
+    found = rare_failures(fails, PULSES, 4000, jax.random.key(3), fails="fails", tilt=plain, until=rule, chunk=64)
+    assert not np.any(found.study.dataset.fails.values[:128])
+    assert found.study.chips > 128 and found.failures > 0
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
         ({"fails": "margin"}, r"logical output \(both, fails\)"),
+        (
+            {"experiment": lambda p, k: {"fails": p.voltage > 2, "weight": p.width}},
+            "other names than weight.*but was weight",
+        ),
+        ({"experiment": lambda p, k: {"fails": p.voltage > 2, "weighted_failure": p.width}}, "was weighted_failure"),
         ({"tilt": Tilt({"V_C": 1.0})}, "normals of the chips"),
         ({"tilt": Tilt({}, {"voltage": 0.0})}, "be above 0"),
         ({"tilt": Tilt({"voltage": 1.0}, {}, 0.0)}, "defensive"),
@@ -133,9 +151,9 @@ def test_a_study_stops_when_a_rare_probability_is_known(tilt):
     ],
 )
 def test_wrong_arguments_are_named(changed, told):
-    given = {"population": PULSES, "n": 10, "key": jax.random.key(0), "fails": "fails", "tilt": Tilt({"voltage": 1.0})}
+    given = {"experiment": half_space, "population": PULSES, "n": 10, "key": jax.random.key(0), "fails": "fails"}
     with pytest.raises(InputError, match=told):
-        rare_failures(half_space, **{**given, **changed})
+        rare_failures(**{**given, "tilt": Tilt({"voltage": 1.0}), **changed})
 
 
 def test_a_search_that_finds_nothing_says_so():
@@ -143,3 +161,21 @@ def test_a_search_that_finds_nothing_says_so():
         find_tilt(lambda p, k: {"m": 50.0 + p.voltage}, PULSES, jax.random.key(0), margin="m", chips=50, rounds=2)
     with pytest.raises(InputError, match=r"output of one number \(fails, margin\)"):
         find_tilt(half_space, PULSES, jax.random.key(0), margin="both", chips=50)
+    for wrong, told in (({"chips": 0}, "`chips` must be an integer >= 10"), ({"rounds": 0}, "`rounds` must be")):
+        with pytest.raises(InputError, match=told):
+            find_tilt(half_space, PULSES, jax.random.key(0), margin="margin", **wrong)
+
+
+def test_the_search_leaves_out_margins_that_are_not_finite(tilt):
+    def broken(pulse, key):  # nine chips in ten of the left half
+        wrong = (pulse.voltage < 2.0) & (jax.random.uniform(key) < 0.9)
+        return {"margin": jnp.where(wrong, jnp.nan, half_space(pulse, key)["margin"])}
+
+    found = find_tilt(broken, PULSES, jax.random.key(1), margin="margin")
+    assert all(abs(found.shift[name] - tilt.shift[name]) < 0.4 for name in ("voltage", "width"))
+
+    def nowhere(pulse, key):
+        return {"margin": jnp.where(pulse.voltage < 2.2, -jnp.inf, pulse.width)}
+
+    with pytest.raises(InputError, match="finite in 10 chips of a round, or more, but was so in [0-9] of 50"):
+        find_tilt(nowhere, PULSES, jax.random.key(1), margin="margin", chips=50)

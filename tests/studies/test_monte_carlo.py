@@ -284,6 +284,13 @@ REFUSED = {
     "unit": ({"outputs": {"V": Output("volts")}}, "unit"),
     "coordinate": ({"coordinates": {"noise_0": Coordinate(np.arange(3))}}, "be 2 labels"),
     "unknown coordinate": ({"coordinates": {"when": Coordinate(np.arange(2))}}, "`coordinates` must be of noise_0"),
+    "one name twice": ({"experiment": lambda d, k: {"a.b": d.voltage, "a": {"b": d.width}}}, "but was a.b twice"),
+    "dims": ({"outputs": {"noise": Output("V", "noise_0")}}, "dims` must be a list of names"),
+    "doc": ({"outputs": {"noise": Output("V", doc=5)}}, "doc` must be a text"),
+    "labels in rows": ({"coordinates": {"noise_0": Coordinate([[1.0], [1.0, 2.0]])}}, "numbers or texts in a row"),
+    "labels of no kind": ({"coordinates": {"noise_0": Coordinate([None, {}])}}, "numbers or texts in a row"),
+    "study's name": ({"name": 5}, "`name` must be a text"),
+    "date": ({"date": 2026}, "`date` must be a text"),
     "reserved": ({"experiment": lambda d, k: {"chip": d.voltage}}, "beside computed"),
     "chunk": ({"chunk": 6, "together": 4}, "multiple of `together`"),
     "together": ({"together": 0}, "`together`"),
@@ -293,6 +300,7 @@ REFUSED = {
     "until": ({"until": Until("W", 0.1)}, "look at an output"),
     "until a quantile of a decision": ({"until": Until("high", 0.1, quantile=0.5)}, "quantile of numbers"),
     "until nowhere": ({"until": Until("V", 0.1, at={"time": 1.0})}, "name dimensions"),
+    "until a text": ({"until": Until("noise", 0.1, at={"noise_0": "1 h"})}, "be one of 0, 1, but was '1 h'"),
     "until no label": ({"until": Until("noise", 0.1, at={"noise_0": 5})}, "be one of 0, 1"),
 }
 
@@ -311,6 +319,7 @@ def test_wrong_questions_are_refused(whole, pulses):
         (lambda: whole.quantile("works", 0.5), "of numbers"),
         (lambda: whole.worst("error", 100, at={"time": 1.0}), "from 1 to 16"),
         (lambda: whole.worst("error"), "label of each of time"),
+        (lambda: whole.worst("error", at={"time": "1 h"}), "be one of 1.0, 3600.0, 86400.0, but was '1 h'"),
         (lambda: whole.replay(CHIPS), "from 0 to 89"),
         (lambda: Chips(pulses, dies=(np.zeros(2), np.zeros(2))), "gradients over the wafer"),
     ):

@@ -79,6 +79,22 @@ def test_it_prints_and_plots_itself(study):
     assert list(study.study.dataset.run.values[:3]) == ["A", "B", "a"]
 
 
+def test_a_pair_that_is_not_finite_is_left_out_and_told():
+    chips = Population(Inputs(), {"a": Normal(1.0), "b": Normal(2.0)})
+
+    def broken(x, key):  # the first element of some chips, and never the second
+        return jnp.stack([jnp.where(x.a > 2.0, jnp.nan, x.a + x.b), x.a + x.b])
+
+    found = sobol(broken, chips, 300, jax.random.key(0))
+    runs = found.study.dataset.value.values
+    sound = np.all(np.isfinite(runs[..., 0]), axis=1)
+    assert 0 < np.sum(~sound) < 50 and f"value is not finite in {np.sum(~sound)}" in repr(found)
+    for index, expected in zip((found.first["value"], found.total["value"]), indices(runs[sound, :, 0]), strict=False):
+        for mine, wanted in zip(index[:3], expected[:3], strict=True):
+            np.testing.assert_allclose(mine[:, 0], wanted, rtol=1e-5, atol=1e-6)
+        assert abs(index.value[1, 1] - 0.8) < 2 * index.half_width[1, 1]
+
+
 def test_chip_parts_groups_and_the_experiment_are_factors():
     # x = mean over 4 devices of a, half of whose variance is the chip's, and of b and c of correlation 0.5; noise
     correlation = (Correlation.pair("b", "c", 0.5),)
@@ -105,6 +121,10 @@ def test_what_cannot_be_exchanged_is_refused():
         sobol(lambda x, key: x.a, lambda key: Inputs(), 10, jax.random.key(0))
     with pytest.raises(InputError, match=r"hold factors \(a\)"):
         sobol(lambda x, key: x.a, chips, 10, jax.random.key(0), groups={"all": ("a", "b")})
+    two = Population(Inputs(), {"a": Normal(1.0), "b": Normal(1.0)})
+    for name in ("a", "experiment"):  # of the factor that is left, and of what the experiment draws
+        with pytest.raises(InputError, match=f"other names than the factors that are left, but was '{name}'"):
+            sobol(lambda x, key: x.a, two, 10, jax.random.key(0), groups={name: ("b",)})
     with pytest.raises(InputError, match="confidence"):
         sobol(lambda x, key: x.a, chips, 10, jax.random.key(0), confidence=95)
     still = sobol(lambda x, key: 0 * x.a, chips, 10, jax.random.key(0))

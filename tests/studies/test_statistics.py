@@ -6,7 +6,7 @@ import scipy.stats
 
 from hfsim import InputError
 from hfsim.studies import Until, clopper_pearson
-from hfsim.studies.intervals import quantile_ranks
+from hfsim.studies.intervals import quantile_rank, quantile_ranks
 from hfsim.studies.statistics import (
     EXACT,
     Distribution,
@@ -82,6 +82,16 @@ def test_quantiles_are_order_statistics():
     assert np.all(np.isinf(found.quantile(0.001).low))
 
 
+def test_ranks_are_those_of_decimals():
+    # 0.55 times 100 is 55.00000000000001 in double precision
+    found = Distribution(1)
+    found.add(np.arange(1.0, 101.0)[:, None])
+    assert [found.quantile(percent / 100).value[0] for percent in range(101)] == [1, *range(1, 101)]
+    millions = np.arange(1, 100)
+    assert [quantile_rank(10**9, percent / 100) for percent in millions] == (millions * 10**7).tolist()
+    assert quantile_rank(10, 0.51) == 6 and quantile_rank(0, 0.5) == 1
+
+
 def test_coarse_quantiles_enclose_the_exact_ones():
     x = np.concatenate([-VALUES[:, :1], VALUES[:, :1], np.zeros((3, 1), np.float32), [[-0.0]]]).astype(np.float32)
     exact, coarse = Distribution(1), Distribution(1, bits=6)
@@ -154,6 +164,19 @@ def test_looks_are_few_and_whole_chunks():
     assert Until.looks(100, 8) == [100] and Until.looks(128, 8) == [128]
 
 
+@pytest.mark.parametrize("same", [0.0, 0.1])
+def test_a_mean_without_spread_is_no_reason_to_stop(same):
+    output = OutputSummary((), False, 200)
+    for number, count in enumerate((77, 51)):
+        output.add(number, np.full(count, same), np.arange(77 * number, 77 * number + count))
+    assert output.mean().half_width == pytest.approx(0, abs=1e-16)
+    for rule in (Until("x", relative=0.1), Until("x", 0.1)):
+        assert not rule.satisfied(output.mean(), ())
+    assert Until("x", relative=0.1, quantile=0.5).satisfied(output.quantile(0.5), ())
+    output.add(2, np.array([1.0]), np.array([128]))
+    assert Until("x", 0.1).satisfied(output.mean(), ())
+
+
 @pytest.mark.parametrize("p", [0.5, 0.98])
 def test_who_stops_at_a_look_is_right_as_often_as_he_says(p):
     # coverage at the stop over 2,000 studies, deviation 0.007 at 0.9
@@ -181,8 +204,13 @@ def test_who_stops_at_a_look_is_right_as_often_as_he_says(p):
         ({"half_width": 0.1, "quantile": 1.0}, "quantile"),
         ({"half_width": 0.1, "confidence": 95}, "confidence"),
         ({"half_width": 0.1, "holds": "never"}, "holds"),
+        ({"half_width": "small"}, "half_width 'small'"),
+        ({"half_width": 0.1, "quantile": "0.5"}, "quantile"),
+        ({"half_width": 0.1, "confidence": "0.9"}, "confidence"),
+        ({"half_width": 0.1, "at": 3}, "map dimensions to labels"),
+        ({"half_width": 0.1, "output": ["works"]}, "name of an output"),
     ],
 )
 def test_wrong_rules_are_refused(arguments, told):
     with pytest.raises(InputError, match=told):
-        Until("works", **arguments)
+        Until(**{"output": "works", **arguments})

@@ -44,7 +44,7 @@ class CoDesign(Configuration):
     dataset: Literal["digits", "mnist"] | None = None
     """Of the networks that are trained; default: the study's."""
     data: Path | None = None
-    """A directory of data sets to look in first."""
+    """Directory of the data sets, in place of $HFSIM_DATA or ~/.cache/hfsim."""
 
     def __post_init__(self):
         super().__post_init__()

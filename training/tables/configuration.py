@@ -120,7 +120,7 @@ class Tables(Configuration):
     clip: bool = False
     """Cut drawn conductances at 0."""
     data: Path | None = None
-    """A directory of data sets to look in first."""
+    """Directory of the data sets, in place of $HFSIM_DATA or ~/.cache/hfsim."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from hfsim.errors import InputError
 from hfsim.io.traces import Trace
+from hfsim.parameters import parameters
 from hfsim.studies.calibration.identification import LEANS, identify
 from hfsim.studies.calibration.predictions import AbstractPrediction
 from hfsim.studies.calibration.residuals import Errors, Frame, Stack, experiment
@@ -80,7 +81,7 @@ def calibrate(
     task = experiment(prediction, traces, errors)
     variables = [Variable(v) if isinstance(v, str) else v for v in free]
     with jax.enable_x64(True):
-        design = Design(in_double(model), variables, ties)
+        design = Design(in_double(model, variables), variables, ties)
         frame, numbers = Frame(design, task), _Numbers(design.model, task.prediction, task.stack())
         found = _search(frame, numbers, starts, steps, tolerance, progress)
         best = min(found, key=lambda f: f.cost)
@@ -92,9 +93,26 @@ def calibrate(
     return result
 
 
-def in_double(model: Any) -> Any:
-    """The model with its real numbers in double precision; call where double precision is on."""
-    return jax.tree.map(lambda x: x.astype(jnp.float64) if eqx.is_inexact_array(x) else x, model)
+def in_double(model: Any, variables: Sequence[Variable] = ()) -> Any:
+    """The model with its real numbers in double precision; call where double precision is on.
+
+    A number at a bound, declared or of a variable, stays there: 0.1 in single precision is above 0.1 in double.
+    """
+    own = {variable.name: (variable.low, variable.high) for variable in variables}
+    bounds: dict[int, list[float]] = {}
+    for name, spec, value in parameters(model):
+        ends = (spec.lower, spec.upper, *own.get(name, ()))
+        bounds.setdefault(id(value), []).extend(end for end in ends if end is not None and np.isfinite(end))
+
+    def doubled(x):
+        if not eqx.is_inexact_array(x):
+            return x
+        found = x.astype(jnp.float64)
+        for end in bounds.get(id(x), ()):
+            found = jnp.where(x == jnp.asarray(end, x.dtype), end, found)
+        return found
+
+    return jax.tree.map(doubled, model)
 
 
 class _Found(NamedTuple):

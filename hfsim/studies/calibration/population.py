@@ -69,8 +69,11 @@ def calibrate_population(
         Means, spreads and correlations with their errors, and the parameters of each device.
 
     Raises:
-        InputError: fewer than three curves, a parameter that is an array, names that are not free, or as `calibrate`.
+        InputError: fewer than three curves, a parameter that is an array, names that are not free, no round, or as
+            `calibrate`.
     """
+    if not isinstance(rounds, int) or rounds < 1:
+        raise InputError("rounds", "be an integer >= 1", repr(rounds))
     names, traces, device = _gathered(devices)
     variables = [Variable(v) if isinstance(v, str) else v for v in free]
     for argument, given in (("shared", shared), ("distributions", distributions or {})):
@@ -87,7 +90,7 @@ def calibrate_population(
     if open_:
         raise InputError("free", "be told by all curves together", open_[0])
     with jax.enable_x64(True):
-        design = Design(in_double(pooled.model), variables)
+        design = Design(in_double(pooled.model, variables), variables)
         curve = _Curve(design, experiment(prediction, traces, errors), kinds)
         stack = curve.task.stack()
         sigma = pooled.rms if errors is None else 1.0
