@@ -128,9 +128,12 @@ def _figure(value: dict[str, Any], names: list[str]) -> Figure:
         at, colour = value[f"{name}_attempts"], FLOAT if name == LEVELS else CHIP
         spread = 100 * (value[f"{name}_accuracy_sd"] or 0.0)
         left.errorbar(at, 100 * value[f"{name}_accuracy"], spread, fmt="o", color=colour, capsize=2)
-        left.annotate(name.replace("_", " "), (at, 100 * value[f"{name}_accuracy"]), (6, 3), textcoords="offset points")
+        left.annotate(
+            name.replace("_", " "), (at, 100 * value[f"{name}_accuracy"]), (6, -12), textcoords="offset points"
+        )
         right.plot(at, value[f"{name}_physical_energy_nJ"] / 1e6, "o", color=colour)
     left.set(xlabel="attempts of a transfer, mean", ylabel="accuracy [%]")
-    left.margins(x=0.3)
+    left.margins(x=0.4)  # room for the last name
+    left.set_xlim(left=0.0)
     right.set(xlabel="attempts of a transfer, mean", ylabel="all synapses, from physics [mJ]")
     return figure
