@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from hfsim.errors import InputError
+from hfsim.io.store import CHIP, COMPUTED
 from hfsim.plot.axes import new_axes
 from hfsim.studies.results import MonteCarlo
 from hfsim.studies.sobol import Attribution
@@ -28,7 +29,10 @@ def spread_of_chips(study: MonteCarlo, output: str, at: Mapping[str, Any], axes=
     Raises:
         InputError: more than one dimension is left.
     """
-    values = study.dataset[output]
+    dataset = study.dataset
+    if COMPUTED in dataset:  # of a store; where a chip is missing, integers are 0 and logicals false
+        dataset = dataset.isel({CHIP: dataset[COMPUTED].values})
+    values = dataset[output]
     place = study.places(output, at)
     dims = [str(dim) for dim in values.dims[1:] if dim not in at]
     if len(dims) > 1:

@@ -130,10 +130,7 @@ class MonteCarlo(Tabular):
         """
         from hfsim.plot import spread_of_chips  # matplotlib is needed here alone
 
-        shown = self
-        if COMPUTED in self.dataset:  # of a store; where a chip is missing, integers are 0 and logicals false
-            shown = MonteCarlo(self.dataset.isel({CHIP: self.dataset[COMPUTED].values}), self.summary)
-        return spread_of_chips(shown, output or self.outputs[0], at or {}, axes)
+        return spread_of_chips(self, output or self.outputs[0], at or {}, axes)
 
     def table(self) -> list[list[str]]:
         """Rows of texts: head, then each element of each output."""
